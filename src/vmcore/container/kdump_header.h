@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Headers of the kdump-compressed format, decoded and checked against the file that holds them.
+#ifndef DMAUDIT_VMCORE_CONTAINER_KDUMP_HEADER_H_
+#define DMAUDIT_VMCORE_CONTAINER_KDUMP_HEADER_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/address.h"
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "vmcore/io/byte_source.h"
+
+namespace dmaudit {
+
+// A part of the file; size 0 when there is none.
+struct FileExtent {
+  FileOffset offset;
+  uint64_t size = 0;
+};
+
+// status bits of the main header.
+inline constexpr uint32_t kKdumpZlib = 0x1;
+inline constexpr uint32_t kKdumpLzo = 0x2;
+inline constexpr uint32_t kKdumpSnappy = 0x4;
+inline constexpr uint32_t kKdumpIncomplete = 0x8;
+inline constexpr uint32_t kKdumpZstd = 0x20;
+
+struct KdumpHeader {
+  int32_t version = 0;
+  std::string release, utsname_version, nodename, domainname, machine;
+  uint32_t status = 0;
+  uint32_t block_size = 0;   // also the page size
+  uint64_t max_mapnr = 0;    // page frames are below this
+  FileOffset first_bitmap;   // set: RAM
+  FileOffset second_bitmap;  // set: stored; equal to first_bitmap when there is only one
+  FileOffset descriptors;
+  FileExtent notes, vmcoreinfo, eraseinfo;
+
+  bool two_bitmaps() const { return first_bitmap != second_bitmap; }
+};
+
+// Everything in the result is inside 64 bits, and the bitmaps are inside the file. Fails on what is
+// not a dump of a 64-bit little-endian x86-64 machine, on a part of a split dump, and where no page
+// could be found; `path` names the file.
+Result<KdumpHeader> ReadKdumpHeader(const ByteSource& source, std::string_view path,
+                                    DiagnosticSink& sink);
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_CONTAINER_KDUMP_HEADER_H_

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// ELF notes, as both containers hold them.
+#ifndef DMAUDIT_VMCORE_CONTAINER_NOTES_H_
+#define DMAUDIT_VMCORE_CONTAINER_NOTES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/diagnostics.h"
+#include "vmcore/dump.h"
+#include "vmcore/io/byte_source.h"
+
+namespace dmaudit {
+
+// The device dumps of LINUX/0x700 notes are megabytes; more than this is no note area.
+inline constexpr uint64_t kMaxNoteBytes = uint64_t{64} << 20;
+
+// Appends the notes in `area`, whose names and descriptors are padded to 4 bytes. An all-zero
+// header ends the list. What does not fit into the area is dropped with one diagnostic
+// "note.malformed"; `context` names file and area, `base` is the area's file position.
+void ParseNotes(std::span<const std::byte> area, FileOffset base, std::string_view context,
+                std::vector<DumpNote>& notes, DiagnosticSink& sink);
+
+// Reads the area and parses it; an area that is too large or reaches beyond the source is a
+// diagnostic, and what of it can be read is parsed.
+void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::string_view context,
+               std::vector<DumpNote>& notes, DiagnosticSink& sink);
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_CONTAINER_NOTES_H_

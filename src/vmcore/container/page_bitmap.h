@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// PageBitmap: a kdump bitmap, one bit per page frame, that answers "set?" and "how many set
+// below?".
+#ifndef DMAUDIT_VMCORE_CONTAINER_PAGE_BITMAP_H_
+#define DMAUDIT_VMCORE_CONTAINER_PAGE_BITMAP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "base/result.h"
+#include "vmcore/io/byte_source.h"
+
+namespace dmaudit {
+
+// Holds only what is neither all clear nor all set, so its size follows the pages there are and not
+// the highest physical address (terabytes of address space with two pages in it are a real case).
+// Immutable once loaded.
+class PageBitmap {
+ public:
+  // Reads `bits` bits (least significant bit first) at `offset`; bits beyond are ignored. Fails
+  // when the source ends before.
+  static Result<PageBitmap> Load(const ByteSource& source, FileOffset offset, uint64_t bits);
+
+  bool Test(uint64_t bit) const;
+  // The number of set bits below `bit`.
+  uint64_t Rank(uint64_t bit) const;
+  // All set bits.
+  uint64_t count() const { return count_; }
+
+  // Calls `visit(first, last)` with the maximal runs of set bits, ascending, until it returns
+  // false.
+  void VisitRuns(const std::function<bool(uint64_t first, uint64_t last)>& visit) const;
+
+  // The first bit set here and clear in `other`.
+  std::optional<uint64_t> FirstMissingIn(const PageBitmap& other) const;
+
+ private:
+  static constexpr uint64_t kChunkWords = 64;
+  static constexpr uint64_t kChunkBits = kChunkWords * 64;
+  static constexpr uint64_t kChunkBytes = kChunkBits / 8;
+  static constexpr uint64_t kAllSet = UINT64_MAX;
+
+  // `chunks` neighbouring chunks from `chunk` on: either all of their bits are set, or it is one
+  // chunk whose words start at words_[words].
+  struct Span {
+    uint64_t chunk;
+    uint64_t chunks;
+    uint64_t rank;   // set bits below this span
+    uint64_t words;  // kAllSet or an index
+  };
+
+  void AppendChunk(uint64_t chunk, const uint64_t* words);
+  // The span that holds `chunk`, or null.
+  const Span* Find(uint64_t chunk) const;
+  uint64_t Word(const Span& span, uint64_t index) const {
+    return span.words == kAllSet ? ~uint64_t{0} : words_[span.words + index];
+  }
+
+  std::vector<Span> spans_;  // ascending
+  std::vector<uint64_t> words_;
+  uint64_t count_ = 0;
+};
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_CONTAINER_PAGE_BITMAP_H_

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// SegmentMap: possibly overlapping stretches of physical memory, resolved into disjoint pieces.
+#ifndef DMAUDIT_VMCORE_CONTAINER_SEGMENT_MAP_H_
+#define DMAUDIT_VMCORE_CONTAINER_SEGMENT_MAP_H_
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "vmcore/memory/byte_state.h"
+
+namespace dmaudit {
+
+// Part of a segment whose bytes are all in one state.
+struct SegmentPiece {
+  PhysRange range;
+  FileOffset offset;  // of the first byte; only meaningful for kData
+  ByteState state = ByteState::kExcluded;
+};
+
+class SegmentMap {
+ public:
+  SegmentMap() = default;
+  // Where several pieces cover a byte, data wins over what is missing, then the one given first.
+  // `on_conflict(range, chosen, rival)` is called where two data pieces cover `range` with
+  // different places in the file.
+  SegmentMap(
+      std::vector<SegmentPiece> pieces,
+      const std::function<void(PhysRange range, FileOffset chosen, FileOffset rival)>& on_conflict);
+
+  // Ascending and disjoint.
+  std::span<const SegmentPiece> pieces() const { return pieces_; }
+  // The first piece that ends at or after `address`; pieces().size() when there is none.
+  size_t FirstAtOrAfter(PhysAddr address) const;
+
+ private:
+  void Append(SegmentPiece piece);
+
+  std::vector<SegmentPiece> pieces_;
+};
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_CONTAINER_SEGMENT_MAP_H_

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Opening dumps: files in, physical memory with a state for every byte out. Knows containers, not
+// kernels.
+#ifndef DMAUDIT_VMCORE_DUMP_H_
+#define DMAUDIT_VMCORE_DUMP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/address.h"
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "vmcore/io/byte_source.h"
+#include "vmcore/memory/physical_memory.h"
+
+namespace dmaudit {
+
+// An ELF-style note as the container holds it. `name` without its terminating NUL; both may be
+// hostile.
+struct DumpNote {
+  std::string name;
+  uint32_t type = 0;
+  std::vector<std::byte> descriptor;
+};
+
+// What the headers say, for `info`, for the report's `input`, and for discovery of the kernel.
+struct DumpInfo {
+  std::vector<std::string> paths;  // as given
+  std::string format;              // "ELF", "kdump-compressed", ...
+  std::string format_detail;       // "header version 6", "QEMU dump-guest-memory", ...
+  std::string
+      compression;      // what the header announces: "zlib", "none", ...; empty when not applicable
+  std::string machine;  // "x86_64", ...
+  uint64_t file_size = 0;
+  bool incomplete = false;  // the container says so itself, or its file is cut
+  bool distilled = false;   // written by `dmaudit distill`
+  // utsname of the kdump header (empty where the container has none).
+  std::string release, version, nodename, domainname;
+  // Segments of an ELF dump that state a kernel virtual address, as (virtual, physical range).
+  struct VirtualSegment {
+    uint64_t virtual_address;
+    PhysRange range;
+  };
+  std::vector<VirtualSegment> virtual_segments;
+  // For the cross-check of the reservation: what of the low memory the container describes as RAM
+  // with gaps comes from PhysicalMemory::VisitRam.
+};
+
+struct Dump {
+  DumpInfo info;
+  std::vector<DumpNote> notes;
+  std::unique_ptr<const PhysicalMemory> memory;
+};
+
+// Opens each path, groups the parts of a split dump by content, and gives the dumps in the order of
+// their first part. Damage that still lets pages be read is a diagnostic (kIncomplete when pages
+// are affected); otherwise the error names the file and the place. Never reads more than headers
+// and page directories.
+Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink);
+
+// The same for one dump that is already at hand; `path` names it in messages.
+Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
+                      DiagnosticSink& sink);
+
+// The page compressors of this build: "raw zlib lzo snappy zstd".
+std::string_view SupportedCodecs();
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_DUMP_H_

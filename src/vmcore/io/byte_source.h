@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// ByteSource: bytes read by position, which may come up short.
+#ifndef DMAUDIT_VMCORE_IO_BYTE_SOURCE_H_
+#define DMAUDIT_VMCORE_IO_BYTE_SOURCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/address.h"
+#include "base/result.h"
+
+namespace dmaudit {
+
+// Immutable and safe to call from several threads at once.
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+
+  // Bytes at the time of opening. The file behind it may shrink later: ReadAt decides.
+  virtual uint64_t size() const = 0;
+
+  // Fills `out` from `offset` on and gives the number of bytes read: fewer than asked for only at
+  // the end of the source (0 beyond it). An error is a failure of the device or the system.
+  virtual Result<size_t> ReadAt(FileOffset offset, std::span<std::byte> out) const = 0;
+
+  // The first position at or after `offset` that may hold a byte other than zero: lets readers of
+  // sparse files skip the holes. At most max(offset, size()).
+  virtual FileOffset SkipHole(FileOffset offset) const { return offset; }
+};
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_IO_BYTE_SOURCE_H_

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/io/file_source.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+namespace dmaudit {
+namespace {
+
+std::string ErrnoText(int error) { return std::generic_category().message(error); }
+
+// What stands in the way of reading a file of this mode by position; empty when nothing does.
+std::string_view UnreadableKind(mode_t mode) {
+  if (S_ISREG(mode) || S_ISBLK(mode)) return {};
+  if (S_ISDIR(mode)) return "is a directory, not a dump";
+  if (S_ISFIFO(mode)) return "is a pipe; a dump is read by position, so copy it to a file first";
+  if (S_ISCHR(mode)) return "is a character device, not a dump";
+  if (S_ISSOCK(mode)) return "is a socket, not a dump";
+  return "is not a regular file";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileSource>> FileSource::Open(const std::string& path) {
+  // O_NONBLOCK: opening a fifo nobody writes to must not hang.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));
+  std::unique_ptr<FileSource> source(new FileSource(fd, 0, path));
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));
+  if (const std::string_view kind = UnreadableKind(status.st_mode); !kind.empty()) {
+    return Fail(ErrorCode::kIo, "{}: {}", path, kind);
+  }
+  // st_size is 0 for a block device; its end can be sought.
+  const off_t end = S_ISREG(status.st_mode) ? status.st_size : ::lseek(fd, 0, SEEK_END);
+  if (end < 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));
+  if (end == 0) return Fail(ErrorCode::kUnrecognised, "{}: is empty", path);
+  source->size_ = static_cast<uint64_t>(end);
+  return source;
+}
+
+FileSource::FileSource(int fd, uint64_t size, std::string path)
+    : fd_(fd), size_(size), path_(std::move(path)) {}
+
+FileSource::~FileSource() { ::close(fd_); }
+
+Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) const {
+  constexpr uint64_t kMaxOffset = std::numeric_limits<off_t>::max();
+  size_t done = 0;
+  while (done < out.size()) {
+    // Also keeps a file that grows while it is read from changing its answers.
+    const uint64_t at = offset.value() + done;
+    if (at < offset.value() || at >= size_ || at > kMaxOffset) break;
+    const size_t want = static_cast<size_t>(std::min<uint64_t>(out.size() - done, size_ - at));
+    const ssize_t got = ::pread(fd_, out.data() + done, want, static_cast<off_t>(at));
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      return Fail(ErrorCode::kIo, "{}: reading at {:#x}: {}", path_, at, ErrnoText(errno));
+    }
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+FileOffset FileSource::SkipHole(FileOffset offset) const {
+  constexpr uint64_t kMaxOffset = std::numeric_limits<off_t>::max();
+  if (offset.value() >= size_ || offset.value() > kMaxOffset) return offset;
+  // Moves the descriptor's own position, which no read uses.
+  const off_t data = ::lseek(fd_, static_cast<off_t>(offset.value()), SEEK_DATA);
+  if (data >= 0) return FileOffset(std::min(static_cast<uint64_t>(data), size_));
+  // ENXIO: nothing but a hole up to the end. Anything else: holes are not known here.
+  return errno == ENXIO ? FileOffset(size_) : offset;
+}
+
+}  // namespace dmaudit

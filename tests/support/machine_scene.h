@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A small kernel in a small dump: page tables, kallsyms, BTF, log, one DMAR unit, a resource tree
+// and a crash kernel's reservation. Right as it stands; a test turns a knob before Build(), or
+// changes one place after it.
+#ifndef DMAUDIT_TESTS_SUPPORT_MACHINE_SCENE_H_
+#define DMAUDIT_TESTS_SUPPORT_MACHINE_SCENE_H_
+
+#include <fmt/format.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kernel/machine.h"
+#include "support/btf_builder.h"
+#include "support/fake_memory.h"
+#include "support/kallsyms_builder.h"
+#include "support/log_builder.h"
+#include "support/page_table_builder.h"
+
+namespace dmaudit::test {
+
+class MachineScene {
+ public:
+  static constexpr uint64_t kImage = 0xffffffff80000000;
+  static constexpr uint64_t kDirect = LinearKernelReader::kVirtual;
+  static constexpr uint64_t kPhysBase = 0x4000000;
+  static constexpr uint64_t kTopTable = kImage + 0x600000;
+  static constexpr uint64_t kStext = kImage + 0x1000000;
+  static constexpr uint64_t kTables = kImage + 0x2000000;
+  static constexpr uint64_t kBtf = kImage + 0x2800000;
+  static constexpr uint64_t kData = kImage + 0x3000000;
+  static constexpr uint64_t kSlab = kDirect + 0x9000000;
+  static constexpr uint64_t kRoot = 0xa000000;   // physical
+  static constexpr uint64_t kQueue = 0xa001000;  // physical
+  static constexpr uint64_t kIrTable = 0xa002000;
+  static constexpr uint64_t kCap = 0xd2008c22260206;
+  static constexpr uint64_t kEcap = 0xf00f4a;
+  static constexpr uint64_t kRegisters = 0xfed90000;
+
+  struct Variable {
+    std::string name;
+    uint64_t size;
+  };
+  struct Range {
+    std::string name;
+    uint64_t start, end;
+    std::vector<Range> children;
+  };
+
+  // Knobs.
+  bool has_reg_phys = true;
+  bool has_segment = true;
+  bool has_copied_tables = true;
+  bool has_ir_table = true;
+  bool bit_fields = true;  // false: ignored is a byte of its own
+  uint32_t name_length = 13;
+  unsigned units = 1;
+  std::vector<Variable> variables = {
+      {"dmar_drhd_units", 16}, {"iommu_device_list", 16}, {"intel_iommu_enabled", 4},
+      {"intel_iommu_sm", 4},   {"eim_mode", 4},           {"intel_iommu_ops", 64},
+      {"crashk_res", 64},      {"crashk_low_res", 64},    {"kexec_crash_image", 8},
+      {"iomem_resource", 64},  {"saved_command_line", 8}};
+  std::vector<Range> iomem = {
+      {"System RAM", 0x1000, 0x9ffff, {}},
+      {"System RAM",
+       0x100000,
+       0x3fffffff,
+       {{"Kernel code", 0x5000000, 0x5ffffff, {}}, {"Crash kernel", 0x20000000, 0x2fffffff, {}}}},
+      {"dmar0", kRegisters, kRegisters + 0xfff, {}}};
+  std::vector<PhysRange> ram = {{PhysAddr(0x1000), PhysAddr(0x9ffff)},
+                                {PhysAddr(0x100000), PhysAddr(0x1fffffff)},
+                                {PhysAddr(0x30000000), PhysAddr(0x3fffffff)}};
+  std::vector<std::string> log = {
+      "DMAR: Host address width 39",
+      "DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c22260206 ecap f00f4a"};
+  std::string vmcoreinfo;          // more lines
+  bool kallsyms_announced = true;  // false: as before 6.0, in order and not in VMCOREINFO
+  bool bounds_of_types = true;     // false: no symbols around the types
+  KallsymsBuilder kallsyms;
+
+  MachineScene() {
+    auto owned = std::make_unique<FakeMemory>();
+    memory_ = owned.get();
+    dump.memory = std::move(owned);
+    dump.info.machine = "x86_64";
+    dump.info.release = "6.1.0";
+  }
+
+  void Build() {
+    PageTableBuilder tables(*memory_, PhysAddr(Physical(kTopTable)), 4);
+    for (uint64_t at = 0; at < 0x4000000; at += 0x200000) {
+      tables.Map(kImage + at, kPhysBase + at, 2);
+    }
+    tables.Map(kDirect, 0, 3);
+    for (const PhysRange& range : ram) memory_->AddRam(range);
+    BuildTypes();
+    BuildVariables();
+    BuildUnits();
+    BuildResources();
+    BuildLog();
+    BuildVmcoreinfo();
+  }
+
+  Result<MachineState> Discover(ReadRecorder* recorder = nullptr) {
+    MemorySession session(*memory_, recorder);
+    return DiscoverMachine(dump, session, sink);
+  }
+
+  // Address of a variable, of an object such as "iommu0", or of a member of one: "iommu0.cap".
+  uint64_t At(const std::string& place) const {
+    const size_t dot = place.find('.');
+    const uint64_t base = places_.at(place.substr(0, dot));
+    if (dot == std::string::npos) return base;
+    std::string type = place.substr(0, dot);
+    while (type.back() >= '0' && type.back() <= '9') type.pop_back();
+    static const std::map<std::string, std::string> kTypes = {{"iommu", "intel_iommu"},
+                                                              {"drhd", "dmar_drhd_unit"},
+                                                              {"crashk_res", "resource"},
+                                                              {"crashk_low_res", "resource"},
+                                                              {"iomem_resource", "resource"}};
+    const auto it = kTypes.find(type);
+    return base + offsets_.at((it == kTypes.end() ? "resource" : it->second) + place.substr(dot));
+  }
+  void Set(const std::string& place, uint64_t value) { Put(At(place), value); }
+  void Set32(const std::string& place, uint32_t value) {
+    memory_->WriteU32(PhysAddr(Physical(At(place))), value);
+  }
+  void SetState(const std::string& place, ByteState state) {
+    memory_->SetPageState(PhysAddr(Physical(At(place))), state);
+  }
+
+  size_t Count(std::string_view id, Effect effect) const {
+    size_t count = 0;
+    for (const Diagnostic& d : sink.diagnostics()) count += d.id == id && d.effect == effect;
+    return count;
+  }
+
+  static uint64_t Physical(uint64_t address) {
+    return address >= kImage ? address - kImage + kPhysBase : address - kDirect;
+  }
+  FakeMemory& memory() { return *memory_; }
+
+  Dump dump;
+  DiagnosticSink sink;
+
+ private:
+  void Put(uint64_t address, uint64_t value) {
+    memory_->WriteU64(PhysAddr(Physical(address)), value);
+  }
+  void PutText(uint64_t address, std::string_view text) {
+    memory_->Write(PhysAddr(Physical(address)), AsBytes(std::string(text) + '\0'));
+  }
+  // A page for one object.
+  uint64_t Allocate(const std::string& name) {
+    const uint64_t address = kSlab + 0x1000 * places_.size();
+    memory_->AddZeroPage(PhysAddr(Physical(address)));
+    places_[name] = address;
+    return address;
+  }
+
+  struct Field {
+    std::string name;
+    uint32_t type;
+    uint32_t size;
+    bool present = true;
+  };
+  void Structure(const std::string& name, const std::vector<Field>& fields) {
+    std::vector<BtfBuilder::Member> members;
+    uint32_t offset = 0;
+    for (const Field& field : fields) {
+      if (!field.present) continue;
+      const uint32_t align = field.size >= 8 && field.name != "name" ? 8 : 1;
+      offset = (offset + align - 1) / align * align;
+      if (field.size == 0) {
+        members.push_back({field.name, field.type, offset * 8, 1});
+        offsets_[name + "." + field.name] = offset++;
+      } else {
+        members.push_back({field.name, field.type, offset * 8});
+        offsets_[name + "." + field.name] = offset;
+        offset += field.size;
+      }
+    }
+    btf_.Struct(name, (offset + 7) / 8 * 8, members);
+  }
+  void BuildTypes() {
+    const uint32_t u64 = btf_.Int("u64", 8);
+    const uint32_t u32 = btf_.Int("u32", 4);
+    const uint32_t u16 = btf_.Int("u16", 2);
+    const uint32_t u8 = btf_.Int("u8", 1);
+    const uint32_t pointer = btf_.Pointer(0);
+    const uint32_t list =
+        btf_.Struct("list_head", 16, {{"next", pointer, 0}, {"prev", pointer, 64}});
+    Structure("dmar_drhd_unit", {{"list", list, 16},
+                                 {"reg_base_addr", u64, 8},
+                                 {"segment", u16, 2},
+                                 {"ignored", u8, bit_fields ? 0u : 1u},
+                                 {"include_all", u8, 1},
+                                 {"devices", pointer, 8},
+                                 {"devices_cnt", u32, 4},
+                                 {"iommu", pointer, 8}});
+    Structure("dmar_dev_scope", {{"dev", pointer, 8}, {"bus", u8, 1}, {"devfn", u8, 1}});
+    const uint32_t device = btf_.next_id();
+    Structure("iommu_device", {{"list", list, 16}, {"ops", pointer, 8}});
+    Structure("intel_iommu", {{"reg", pointer, 8},
+                              {"reg_phys", u64, 8, has_reg_phys},
+                              {"cap", u64, 8},
+                              {"ecap", u64, 8},
+                              {"gcmd", u32, 4},
+                              {"seq_id", u32, 4},
+                              {"segment", u16, 2, has_segment},
+                              {"name", btf_.Array(u8, name_length), name_length},
+                              {"copied_tables", pointer, 8, has_copied_tables},
+                              {"root_entry", pointer, 8},
+                              {"prq", pointer, 8},
+                              {"qi", pointer, 8},
+                              {"ir_table", pointer, 8, has_ir_table},
+                              {"iommu", device, 24},
+                              {"flags", u32, 4},
+                              {"drhd", pointer, 8}});
+    Structure("q_inval", {{"q_lock", u32, 4}, {"desc", pointer, 8}});
+    Structure("ir_table", {{"base", pointer, 8}});
+    Structure("resource", {{"start", u64, 8},
+                           {"end", u64, 8},
+                           {"name", pointer, 8},
+                           {"flags", u64, 8},
+                           {"desc", u64, 8},
+                           {"parent", pointer, 8},
+                           {"sibling", pointer, 8},
+                           {"child", pointer, 8}});
+    Structure("range", {{"start", u64, 8}, {"end", u64, 8}});
+    Structure("task_struct", {{"state", u64, 8}});
+    const std::vector<std::byte> blob = btf_.Build();
+    memory_->Write(PhysAddr(Physical(kBtf)), blob);
+    places_["__start_BTF"] = kBtf;
+    places_["__stop_BTF"] = kBtf + blob.size();
+  }
+  void BuildVariables() {
+    uint64_t next = kData;
+    kallsyms.at = kTables;
+    kallsyms.symbols = {{'T', "_stext", kStext}, {'D', "init_top_pgt", kTopTable}};
+    if (bounds_of_types) {
+      for (const char* name : {"__start_BTF", "__stop_BTF"}) {
+        kallsyms.symbols.push_back({'D', name, places_[name]});
+      }
+    }
+    if (!kallsyms_announced) {
+      kallsyms.order = KallsymsBuilder::Order::kAddressesFirst;
+      kallsyms.relative_base = kImage;  // the lowest address
+      kallsyms.addresses = AddressForm::kAbsolutePerCpu;
+      // As many as make the tables those of a kernel.
+      for (uint64_t i = 0; i < 4096; ++i) {
+        kallsyms.symbols.push_back({'t', fmt::format("function_{}", i), kStext + 16 * i});
+      }
+    }
+    for (const Variable& variable : variables) {
+      places_[variable.name] = next;
+      memory_->AddZeroPage(PhysAddr(Physical(next)));
+      kallsyms.symbols.push_back({'D', variable.name, next});
+      next += 0x1000;  // a page each, so that one alone can be taken away
+    }
+    kallsyms.Write([&](uint64_t at, std::span<const std::byte> bytes) {
+      memory_->Write(PhysAddr(Physical(at)), bytes);
+    });
+    if (places_.contains("saved_command_line")) {
+      const uint64_t text = Allocate("command_line");
+      PutText(text, "root=/dev/vda intel_iommu=on");
+      Set("saved_command_line", text);
+    }
+    if (places_.contains("kexec_crash_image")) Set("kexec_crash_image", kSlab);
+    if (places_.contains("intel_iommu_enabled")) Set32("intel_iommu_enabled", 1);
+    if (places_.contains("crashk_res")) {
+      Set("crashk_res.start", 0x20000000);
+      Set("crashk_res.end", 0x2fffffff);
+    }
+  }
+  // Appends `node` to the circular list at `head`.
+  void LinkInto(uint64_t head, uint64_t node, std::map<uint64_t, uint64_t>& last) {
+    const uint64_t before = last.contains(head) ? last[head] : head;
+    Put(before, node);
+    Put(node, head);
+    last[head] = node;
+  }
+  void BuildUnits() {
+    std::map<uint64_t, uint64_t> last;
+    for (const char* list : {"dmar_drhd_units", "iommu_device_list"}) {
+      if (places_.contains(list)) Put(At(list), At(list));
+    }
+    for (unsigned i = 0; i < units; ++i) {
+      const std::string n = std::to_string(i);
+      const uint64_t drhd = Allocate("drhd" + n);
+      const uint64_t iommu = Allocate("iommu" + n);
+      const uint64_t queue = Allocate("qi" + n);
+      const uint64_t ir = Allocate("ir" + n);
+      if (places_.contains("dmar_drhd_units")) {
+        LinkInto(At("dmar_drhd_units"), At("drhd" + n + ".list"), last);
+      }
+      Set("drhd" + n + ".reg_base_addr", kRegisters + 0x1000 * i);
+      Set("drhd" + n + ".iommu", iommu);
+      Set("iommu" + n + ".cap", kCap);
+      Set("iommu" + n + ".ecap", kEcap);
+      Set32("iommu" + n + ".gcmd", 0x86000000);
+      Set32("iommu" + n + ".seq_id", i);
+      PutText(At("iommu" + n + ".name"), "dmar" + n);
+      if (has_reg_phys) Set("iommu" + n + ".reg_phys", kRegisters + 0x1000 * i);
+      Set("iommu" + n + ".root_entry", kDirect + kRoot + 0x10000 * i);
+      Set("iommu" + n + ".qi", queue);
+      Set("iommu" + n + ".drhd", drhd);
+      Put(queue + offsets_.at("q_inval.desc"), kDirect + kQueue);
+      if (has_ir_table) Set("iommu" + n + ".ir_table", ir);
+      Put(ir, kDirect + kIrTable);
+      if (places_.contains("iommu_device_list")) {
+        const uint64_t device = At("iommu" + n + ".iommu");
+        LinkInto(At("iommu_device_list"), device, last);
+        Put(device + 16, places_["intel_iommu_ops"]);
+      }
+    }
+  }
+  uint64_t BuildResource(const Range& range, const std::string& label) {
+    const uint64_t at = Allocate(label);
+    Set(label + ".start", range.start);
+    Set(label + ".end", range.end);
+    Set(label + ".name", at + 0x100);
+    PutText(at + 0x100, range.name);
+    BuildChildren(range.children, label);
+    return at;
+  }
+  void BuildChildren(const std::vector<Range>& children, const std::string& parent) {
+    std::string link = parent + ".child";
+    for (size_t i = 0; i < children.size(); ++i) {
+      const std::string label = parent + (i == 0 ? "_a" : i == 1 ? "_b" : "_c");
+      Set(link, BuildResource(children[i], label));
+      link = label + ".sibling";
+    }
+  }
+  void BuildResources() {
+    if (places_.contains("iomem_resource")) BuildChildren(iomem, "iomem_resource");
+  }
+  void BuildLog() {
+    RingBuilder ring(8, 16);
+    for (const std::string& line : log) ring.Add(line);
+    ring.WriteTo(*memory_);
+  }
+  void BuildVmcoreinfo() {
+    std::string text = fmt::format(
+        "OSRELEASE=6.1.0\nBUILD-ID=1cd19df5\nSYMBOL(_stext)={:x}\nSYMBOL(init_top_pgt)={:x}\n"
+        "NUMBER(phys_base)={}\nNUMBER(pgtable_l5_enabled)=0\nCRASHTIME=1700000000\n",
+        kStext, kTopTable, kPhysBase);
+    if (kallsyms_announced) text += kallsyms.Vmcoreinfo();
+    for (const auto& [key, value] : RingBuilder::Vmcoreinfo()) text += key + "=" + value + "\n";
+    text += vmcoreinfo;
+    const auto bytes = AsBytes(text);
+    dump.notes.push_back({"VMCOREINFO", 0, {bytes.begin(), bytes.end()}});
+  }
+
+  FakeMemory* memory_;
+  BtfBuilder btf_;
+  std::map<std::string, uint64_t> places_;   // variables and objects
+  std::map<std::string, uint64_t> offsets_;  // "type.member" -> bytes
+};
+
+}  // namespace dmaudit::test
+
+#endif  // DMAUDIT_TESTS_SUPPORT_MACHINE_SCENE_H_

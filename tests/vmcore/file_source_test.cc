@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/io/file_source.h"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+
+namespace dmaudit {
+namespace {
+
+class Folder {
+ public:
+  Folder() {
+    std::string name = std::filesystem::temp_directory_path() / "dmaudit-test-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  std::string operator/(const std::string& name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+void WriteFile(const std::string& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+
+TEST_CASE("reads come up short at the end, and only there") {
+  const Folder folder;
+  WriteFile(folder / "f", "0123456789");
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE(source);
+  CHECK((*source)->size() == 10);
+  std::array<std::byte, 8> out{};
+  CHECK((*source)->ReadAt(FileOffset(1), out).value() == 8);
+  CHECK(out[0] == std::byte{'1'});
+  CHECK((*source)->ReadAt(FileOffset(2), out).value() == 8);
+  CHECK((*source)->ReadAt(FileOffset(3), out).value() == 7);
+  CHECK((*source)->ReadAt(FileOffset(10), out).value() == 0);
+  CHECK((*source)->ReadAt(FileOffset(uint64_t{1} << 63), out).value() == 0);
+  CHECK((*source)->ReadAt(FileOffset(UINT64_MAX), out).value() == 0);
+}
+
+TEST_CASE("a file that shrinks while it is open gives short reads") {
+  const Folder folder;
+  WriteFile(folder / "f", std::string(20000, 'x'));
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE(source);
+  REQUIRE(::truncate((folder / "f").c_str(), 5000) == 0);
+  std::array<std::byte, 4096> out{};
+  CHECK((*source)->ReadAt(FileOffset(4096), out).value() == 904);
+  CHECK((*source)->ReadAt(FileOffset(8192), out).value() == 0);
+}
+
+TEST_CASE("a file that grows while it is open keeps its size") {
+  const Folder folder;
+  WriteFile(folder / "f", "0123");
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE(source);
+  WriteFile(folder / "f", "01234567");
+  std::array<std::byte, 8> out{};
+  CHECK((*source)->ReadAt(FileOffset(0), out).value() == 4);
+  CHECK((*source)->ReadAt(FileOffset(6), out).value() == 0);
+}
+
+TEST_CASE("what cannot be read by position is one error that names the file") {
+  const Folder folder;
+  REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  WriteFile(folder / "empty", "");
+  struct Case {
+    std::string path;
+    std::string_view reason;
+  };
+  const Case cases[] = {
+      {folder / ".", "is a directory"},       {folder / "pipe", "is a pipe"},
+      {folder / "empty", "is empty"},         {folder / "none", "No such file"},
+      {"/dev/null", "is a character device"},
+  };
+  for (const Case& c : cases) {
+    const auto source = FileSource::Open(c.path);
+    REQUIRE_FALSE(source);
+    CHECK(source.error().message.starts_with(c.path + ": "));
+    CHECK(source.error().message.find(c.reason) != std::string::npos);
+  }
+}
+
+TEST_CASE("a file without permission is an error" * doctest::skip(::geteuid() == 0)) {
+  const Folder folder;
+  WriteFile(folder / "f", "x");
+  REQUIRE(::chmod((folder / "f").c_str(), 0) == 0);
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE_FALSE(source);
+  CHECK(source.error().message.find("Permission denied") != std::string::npos);
+}
+
+TEST_CASE("holes are skipped, data never") {
+  const Folder folder;
+  const int fd = ::open((folder / "f").c_str(), O_CREAT | O_RDWR, 0600);
+  REQUIRE(fd >= 0);
+  REQUIRE(::ftruncate(fd, 1 << 24) == 0);
+  REQUIRE(::pwrite(fd, "x", 1, 1 << 20) == 1);
+  ::close(fd);
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE(source);
+  // A file system without holes may answer "here"; none may answer beyond the data.
+  const FileOffset data(1 << 20);
+  CHECK((*source)->SkipHole(FileOffset(0)) <= data);
+  CHECK((*source)->SkipHole(data) == data);
+  CHECK((*source)->SkipHole(FileOffset(1 << 23)) <= FileOffset(1 << 24));
+  CHECK((*source)->SkipHole(FileOffset(UINT64_MAX)) == FileOffset(UINT64_MAX));
+}
+
+}  // namespace
+}  // namespace dmaudit

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/container/segment_map.h"
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <random>
+
+namespace dmaudit {
+namespace {
+
+const auto kNoConflict = [](PhysRange, FileOffset, FileOffset) { FAIL("unexpected conflict"); };
+const auto kAnyConflict = [](PhysRange, FileOffset, FileOffset) {};
+
+SegmentPiece Data(uint64_t first, uint64_t last, uint64_t offset) {
+  return {{PhysAddr(first), PhysAddr(last)}, FileOffset(offset), ByteState::kData};
+}
+
+TEST_CASE("overlapping pieces resolve as byte-by-byte search in file order does") {
+  std::mt19937 random(3);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<SegmentPiece> pieces;
+    const size_t count = random() % 12;
+    for (size_t i = 0; i < count; ++i) {
+      const uint64_t first = random() % 64;
+      const uint64_t last = first + random() % 20;
+      constexpr ByteState kStates[] = {ByteState::kData, ByteState::kData, ByteState::kTruncated,
+                                       ByteState::kExcluded};
+      pieces.push_back(Data(first, last, 1000 * i + 1));
+      pieces.back().state = kStates[random() % 4];
+    }
+    const SegmentMap map(pieces, kAnyConflict);
+    bool good = true;
+    for (uint64_t at = 0; at < 100; ++at) {
+      const SegmentPiece* want = nullptr;
+      for (const ByteState state :
+           {ByteState::kData, ByteState::kTruncated, ByteState::kExcluded}) {
+        for (const SegmentPiece& piece : pieces) {
+          if (want == nullptr && piece.state == state && piece.range.Contains(PhysAddr(at))) {
+            want = &piece;
+          }
+        }
+      }
+      const size_t index = map.FirstAtOrAfter(PhysAddr(at));
+      const SegmentPiece* got = nullptr;
+      if (index < map.pieces().size() && map.pieces()[index].range.Contains(PhysAddr(at))) {
+        got = &map.pieces()[index];
+      }
+      if ((want == nullptr) != (got == nullptr)) good = false;
+      if (want == nullptr || got == nullptr) continue;
+      good = good && want->state == got->state;
+      if (want->state == ByteState::kData) {
+        good = good && want->offset.value() + at - want->range.first.value() ==
+                           got->offset.value() + at - got->range.first.value();
+      }
+    }
+    for (size_t i = 1; i < map.pieces().size(); ++i) {
+      good = good && map.pieces()[i - 1].range.last < map.pieces()[i].range.first;
+    }
+    CHECK(good);
+  }
+}
+
+TEST_CASE("pieces that continue each other in memory and file become one") {
+  const SegmentMap joined({Data(0x2000, 0x2fff, 0x8000), Data(0x1000, 0x1fff, 0x7000)},
+                          kNoConflict);
+  CHECK(joined.pieces().size() == 1);
+  const SegmentMap apart({Data(0x2000, 0x2fff, 0x8001), Data(0x1000, 0x1fff, 0x7000)}, kNoConflict);
+  CHECK(apart.pieces().size() == 2);
+}
+
+TEST_CASE("an alias of the same file bytes is no conflict, another place is") {
+  const SegmentMap alias({Data(0x1000, 0x2fff, 0x7000), Data(0x2000, 0x2fff, 0x8000)}, kNoConflict);
+  CHECK(alias.pieces().size() == 1);
+  std::optional<PhysRange> conflict;
+  const SegmentMap rival({Data(0x1000, 0x2fff, 0x7000), Data(0x2000, 0x3fff, 0x9000)},
+                         [&](PhysRange range, FileOffset chosen, FileOffset other) {
+                           conflict = range;
+                           CHECK(chosen == FileOffset(0x8000));
+                           CHECK(other == FileOffset(0x9000));
+                         });
+  CHECK(conflict == PhysRange{PhysAddr(0x2000), PhysAddr(0x2fff)});
+}
+
+TEST_CASE("a piece may end at the last address") {
+  const SegmentMap map({Data(UINT64_MAX - 1, UINT64_MAX, 0), Data(0, UINT64_MAX, 0x100)},
+                       kAnyConflict);
+  REQUIRE(map.pieces().size() == 2);
+  CHECK(map.pieces()[1].range == PhysRange{PhysAddr(UINT64_MAX - 1), PhysAddr(UINT64_MAX)});
+  CHECK(map.FirstAtOrAfter(PhysAddr(UINT64_MAX)) == 1);
+}
+
+TEST_CASE("nothing in, nothing out") { CHECK(SegmentMap({}, kNoConflict).pieces().empty()); }
+
+}  // namespace
+}  // namespace dmaudit
