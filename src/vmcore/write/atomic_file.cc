@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/write/atomic_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <random>
+#include <system_error>
+#include <utility>
+
+#include "base/number.h"
+
+namespace dmaudit {
+namespace {
+
+constexpr mode_t kNewFileMode = 0666;  // the umask takes the rest away
+// Names are 64 random bits; a second collision means that something else is wrong.
+constexpr int kNameAttempts = 16;
+constexpr size_t kCopyChunk = 64 * 1024;
+
+std::string Reason(int error) { return std::generic_category().message(error); }
+
+// N of a name that stands for the open descriptor N. Reopening such a name would truncate a file
+// that others append to.
+std::optional<int> DescriptorNamed(std::string_view path) {
+  if (path == "/dev/stdout") return STDOUT_FILENO;
+  if (path == "/dev/stderr") return STDERR_FILENO;
+  for (const std::string_view prefix : {"/dev/fd/", "/proc/self/fd/"}) {
+    if (!path.starts_with(prefix)) continue;
+    const std::optional<uint64_t> number = ParseDecimal(path.substr(prefix.size()));
+    if (number && *number <= INT_MAX) return static_cast<int>(*number);
+  }
+  return std::nullopt;
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return "./";
+  return path.substr(0, slash + 1);
+}
+
+// A file without a name, for output that cannot be positioned.
+int OpenScratch() {
+  const char* folder = std::getenv("TMPDIR");
+  std::string name = folder != nullptr && *folder != '\0' ? folder : "/tmp";
+  name += "/dmaudit-XXXXXX";
+  const int descriptor = mkostemp(name.data(), O_CLOEXEC);
+  if (descriptor >= 0) unlink(name.c_str());
+  return descriptor;
+}
+
+}  // namespace
+
+Result<AtomicFile> AtomicFile::Create(std::string path, Access access) {
+  AtomicFile file;
+  file.path_ = std::move(path);
+  int straight = -1;
+  struct stat status {};
+  if (const std::optional<int> named = DescriptorNamed(file.path_)) {
+    straight = fcntl(*named, F_DUPFD_CLOEXEC, 0);
+    if (straight < 0) return tl::unexpected(file.Fault("cannot open", errno).error());
+  } else if (stat(file.path_.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) {
+      return tl::unexpected(file.Fault("cannot write", EISDIR).error());
+    }
+    if (S_ISREG(status.st_mode)) {
+      const std::unique_ptr<char, void (*)(void*)> real(realpath(file.path_.c_str(), nullptr),
+                                                        std::free);
+      if (real == nullptr) return tl::unexpected(file.Fault("cannot resolve", errno).error());
+      file.target_ = real.get();
+    } else {
+      straight = open(file.path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+      if (straight < 0) return tl::unexpected(file.Fault("cannot open", errno).error());
+    }
+  } else if (errno != ENOENT || file.path_.empty() || file.path_.ends_with('/') ||
+             lstat(file.path_.c_str(), &status) == 0) {
+    // The last case is a symbolic link to nothing, which renaming would replace.
+    return tl::unexpected(file.Fault("cannot write", ENOENT == errno ? ENOENT : errno).error());
+  } else {
+    file.target_ = file.path_;
+  }
+
+  if (straight >= 0) {
+    if (access == Access::kSequential) {
+      file.descriptor_ = straight;
+      return file;
+    }
+    file.straight_ = straight;
+    file.descriptor_ = OpenScratch();
+    if (file.descriptor_ < 0) {
+      return tl::unexpected(file.Fault("cannot make a temporary file", errno).error());
+    }
+    return file;
+  }
+
+  std::random_device random;
+  const std::string folder = FolderOf(file.target_);
+  for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
+    std::string name = fmt::format("{}.dmaudit-{:08x}{:08x}.tmp", folder, random(), random());
+    file.descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kNewFileMode);
+    if (file.descriptor_ >= 0) {
+      file.temporary_ = std::move(name);
+      return file;
+    }
+    if (errno != EEXIST) break;
+  }
+  return tl::unexpected(file.Fault("cannot make a file beside it", errno).error());
+}
+
+AtomicFile::AtomicFile(AtomicFile&& other) noexcept { *this = std::move(other); }
+
+AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(target_, other.target_);
+  std::swap(temporary_, other.temporary_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(straight_, other.straight_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+AtomicFile::~AtomicFile() { Discard(); }
+
+void AtomicFile::Discard() {
+  if (descriptor_ >= 0) close(std::exchange(descriptor_, -1));
+  if (straight_ >= 0) close(std::exchange(straight_, -1));
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+  temporary_.clear();
+}
+
+Status AtomicFile::Fault(std::string_view action, int error) const {
+  return Fail(ErrorCode::kIo, "{}: {}: {}", path_, action, Reason(error));
+}
+
+Status AtomicFile::WriteAll(int descriptor, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return Fault("write failed", written == 0 ? ENOSPC : errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+Status AtomicFile::Append(std::span<const std::byte> bytes) {
+  if (descriptor_ < 0) return Fault("write failed", EBADF);
+  // A scratch or temporary file is positioned by size_, so that both kinds of writing can be mixed.
+  if (straight_ >= 0 || !temporary_.empty()) return WriteAt(size_, bytes);
+  return WriteAll(descriptor_, bytes);
+}
+
+Status AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
+  if (descriptor_ < 0) return Fault("write failed", EBADF);
+  if (offset > INT64_MAX || bytes.size() > INT64_MAX - offset) return Fault("write failed", EFBIG);
+  while (!bytes.empty()) {
+    const ssize_t written =
+        pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return Fault("write failed", written == 0 ? ENOSPC : errno);
+    bytes = bytes.subspan(static_cast<size_t>(written));
+    offset += static_cast<uint64_t>(written);
+    size_ = std::max(size_, offset);
+  }
+  return {};
+}
+
+Status AtomicFile::ExtendTo(uint64_t size) {
+  if (descriptor_ < 0) return Fault("write failed", EBADF);
+  if (size <= size_) return {};
+  if (size > INT64_MAX) return Fault("write failed", EFBIG);
+  if (ftruncate(descriptor_, static_cast<off_t>(size)) != 0) return Fault("write failed", errno);
+  size_ = size;
+  return {};
+}
+
+Status AtomicFile::CopyToTarget() {
+  std::array<std::byte, kCopyChunk> chunk;
+  uint64_t offset = 0;
+  while (offset < size_) {
+    const size_t wanted = static_cast<size_t>(std::min<uint64_t>(chunk.size(), size_ - offset));
+    const ssize_t got = pread(descriptor_, chunk.data(), wanted, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return Fault("temporary file cannot be read back", got == 0 ? EIO : errno);
+    const Status written = WriteAll(straight_, std::span(chunk).first(static_cast<size_t>(got)));
+    if (!written) return written;
+    offset += static_cast<uint64_t>(got);
+  }
+  return {};
+}
+
+Status AtomicFile::Commit() {
+  if (descriptor_ < 0) return Fault("write failed", EBADF);
+  Status status;
+  if (straight_ >= 0) {
+    status = CopyToTarget();
+    // Some file systems report a full disk only here.
+    if (close(std::exchange(straight_, -1)) != 0 && status) status = Fault("write failed", errno);
+  } else if (!temporary_.empty()) {
+    // A name must not survive a power failure without the bytes. EINVAL, EROFS: nothing to sync.
+    if (fsync(descriptor_) != 0 && errno != EINVAL && errno != EROFS) {
+      status = Fault("write failed", errno);
+    }
+  }
+  if (close(std::exchange(descriptor_, -1)) != 0 && status) status = Fault("write failed", errno);
+  if (status && !temporary_.empty()) {
+    if (rename(temporary_.c_str(), target_.c_str()) == 0) {
+      temporary_.clear();
+    } else {
+      status = Fault("cannot rename to it", errno);
+    }
+  }
+  Discard();
+  return status;
+}
+
+}  // namespace dmaudit

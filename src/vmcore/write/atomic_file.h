@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// An output file that appears under its name complete or not at all.
+#ifndef DMAUDIT_VMCORE_WRITE_ATOMIC_FILE_H_
+#define DMAUDIT_VMCORE_WRITE_ATOMIC_FILE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace dmaudit {
+
+// Written beside the target under a temporary name and renamed over it by Commit(); destroyed
+// without Commit(), it removes the temporary file and leaves the target as it was. The mode is that
+// of a new file. A symbolic link stays and its target is replaced. What is not a regular file
+// (pipes, terminals) and names of open descriptors (/dev/stdout, /dev/fd/N) are written straight.
+class AtomicFile {
+ public:
+  enum class Access : uint8_t {
+    kSequential,  // Append() only
+    kPositioned,  // WriteAt() too; a target that is written straight gets its bytes in Commit()
+  };
+
+  // kIo with path and reason when the target is a directory or its folder cannot be written.
+  static Result<AtomicFile> Create(std::string path, Access access = Access::kSequential);
+
+  AtomicFile(AtomicFile&& other) noexcept;
+  AtomicFile& operator=(AtomicFile&& other) noexcept;
+  ~AtomicFile();
+
+  const std::string& path() const { return path_; }
+
+  // All bytes or an error with path and reason (kIo).
+  Status Append(std::span<const std::byte> bytes);
+  Status Append(std::string_view text) { return Append(AsBytes(text)); }
+  // Access::kPositioned only. What was never written reads as zero and takes no room on disk.
+  Status WriteAt(uint64_t offset, std::span<const std::byte> bytes);
+  // Access::kPositioned only. Makes the file at least `size` bytes long.
+  Status ExtendTo(uint64_t size);
+
+  // Nothing can be written afterwards, whether it succeeds or not.
+  Status Commit();
+
+ private:
+  AtomicFile() = default;
+
+  Status Fault(std::string_view action, int error) const;
+  Status WriteAll(int descriptor, std::span<const std::byte> bytes);
+  Status CopyToTarget();
+  void Discard();
+
+  std::string path_;       // as given, for messages
+  std::string target_;     // what is replaced; empty when written straight
+  std::string temporary_;  // empty when there is none (left)
+  int descriptor_ = -1;
+  int straight_ = -1;  // where Commit() copies to: a target written straight, with kPositioned
+  uint64_t size_ = 0;
+};
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_VMCORE_WRITE_ATOMIC_FILE_H_

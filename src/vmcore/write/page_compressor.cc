@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/write/page_compressor.h"
+
+#include <libdeflate.h>
+#include <zstd.h>
+
+namespace dmaudit {
+namespace {
+
+constexpr int kMinDeflateLevel = 1;
+constexpr int kMaxDeflateLevel = 12;
+
+}  // namespace
+
+void PageCompressor::FreeZstd::operator()(ZSTD_CCtx_s* context) const { ZSTD_freeCCtx(context); }
+
+void PageCompressor::FreeDeflate::operator()(libdeflate_compressor* compressor) const {
+  libdeflate_free_compressor(compressor);
+}
+
+Result<PageCompressor> PageCompressor::Make(const KdumpOptions& options, uint32_t page_size) {
+  PageCompressor compressor;
+  compressor.codec_ = options.codec;
+  switch (options.codec) {
+    case StoreCodec::kRaw:
+      break;
+    case StoreCodec::kZlib:
+      if (options.level < kMinDeflateLevel || options.level > kMaxDeflateLevel) {
+        return Fail(ErrorCode::kUsage, "zlib level {}, expected {} to {}", options.level,
+                    kMinDeflateLevel, kMaxDeflateLevel);
+      }
+      compressor.deflate_.reset(libdeflate_alloc_compressor(options.level));
+      if (compressor.deflate_ == nullptr) return Fail(ErrorCode::kIo, "zlib: out of memory");
+      compressor.buffer_.resize(
+          libdeflate_zlib_compress_bound(compressor.deflate_.get(), page_size));
+      break;
+    case StoreCodec::kZstd:
+      if (options.level < 1 || options.level > ZSTD_maxCLevel()) {
+        return Fail(ErrorCode::kUsage, "zstd level {}, expected 1 to {}", options.level,
+                    ZSTD_maxCLevel());
+      }
+      compressor.zstd_.reset(ZSTD_createCCtx());
+      if (compressor.zstd_ == nullptr) return Fail(ErrorCode::kIo, "zstd: out of memory");
+      ZSTD_CCtx_setParameter(compressor.zstd_.get(), ZSTD_c_compressionLevel, options.level);
+      // Four bytes a page, and a damaged copy of the file cannot decode to other tables.
+      ZSTD_CCtx_setParameter(compressor.zstd_.get(), ZSTD_c_checksumFlag, 1);
+      compressor.buffer_.resize(ZSTD_compressBound(page_size));
+      break;
+  }
+  return compressor;
+}
+
+std::span<const std::byte> PageCompressor::Compress(std::span<const std::byte> page) {
+  size_t size = 0;
+  switch (codec_) {
+    case StoreCodec::kRaw:
+      break;
+    case StoreCodec::kZlib:
+      size = libdeflate_zlib_compress(deflate_.get(), page.data(), page.size(), buffer_.data(),
+                                      buffer_.size());
+      break;
+    case StoreCodec::kZstd:
+      size = ZSTD_compress2(zstd_.get(), buffer_.data(), buffer_.size(), page.data(), page.size());
+      if (ZSTD_isError(size) != 0) size = 0;
+      break;
+  }
+  if (size == 0 || size >= page.size()) return page;
+  return std::span(buffer_).first(size);
+}
+
+uint32_t PageCompressor::flag() const {
+  switch (codec_) {
+    case StoreCodec::kRaw:
+      return 0;
+    case StoreCodec::kZlib:
+      return 1;
+    case StoreCodec::kZstd:
+      return 0x20;
+  }
+  return 0;
+}
+
+}  // namespace dmaudit
