@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "dmar/space_walk.h"
+
+#include <algorithm>
+#include <array>
+
+namespace dmaudit {
+namespace {
+
+struct Interval {
+  uint64_t begin = 0;
+  uint64_t end = 0;  // exclusive
+};
+
+// The part of a leaf of `size` bytes at `start` that falls into the interrupt window, as offsets.
+Interval WindowIn(uint64_t start, uint64_t size) {
+  const uint64_t window_end = kInterruptWindow + kInterruptWindowSize;
+  const uint64_t last = start + (size - 1);
+  if (start >= window_end || last < kInterruptWindow) return {};
+  const uint64_t begin = start < kInterruptWindow ? kInterruptWindow - start : 0;
+  return {begin, std::min(size, window_end - start)};
+}
+
+}  // namespace
+
+std::string SpaceWalk::NameOf(Stage stage, PhysAddr table, unsigned level, uint64_t input) const {
+  return fmt::format(
+      "{}{}{}-stage table {:#x} (level {}, {} {:#x})", rules.unit, rules.unit.empty() ? "" : ": ",
+      ToString(stage), table.value(), level,
+      stage == Stage::kSecond && space.stage == Stage::kNested ? "guest-physical address" : "IOVA",
+      input);
+}
+
+std::string SpaceWalk::NameOf(Stage stage, const WalkFrame& frame, uint32_t index) const {
+  return fmt::format("{}: entry {:#x}",
+                     NameOf(stage, frame.page.address(), frame.level, frame.base), index);
+}
+
+bool SpaceWalk::Afford(Stage stage, uint32_t entries) {
+  // Reading a page costs about as much as looking at this many entries.
+  constexpr uint64_t kPageCost = 16;
+  const uint64_t cost = kPageCost + entries;
+  if (budget_.entries >= cost) {
+    budget_.entries -= cost;
+    return true;
+  }
+  budget_.entries = 0;
+  sink.Incomplete("walk.budget",
+                  "{}{}{}-stage tables of did {} have more entries than are looked at: some are "
+                  "left out",
+                  rules.unit, rules.unit.empty() ? "" : ": ", ToString(stage), space.did.value);
+  FlushRange();
+  return false;
+}
+
+bool SpaceWalk::Enter(TableVisit visit) {
+  const auto [known, fresh] = visited_.try_emplace(visit.table.table.value());
+  const unsigned role = visit.table.levels * 8U + (visit.stage == Stage::kFirst ? 4U : 0U) +
+                        (visit.inherited.read ? 1U : 0U) + (visit.inherited.write ? 2U : 0U);
+  const uint64_t bit = uint64_t{1} << role;
+  Roles& roles = known->second;
+  visit.new_page = fresh;
+  visit.repeated = (roles.once & bit) != 0;
+  const bool many = (roles.twice & bit) != 0;
+  if (visit.repeated) roles.twice |= bit;
+  roles.once |= bit;
+  if (!visitor.OnTableVisit(visit)) {
+    FlushRange();
+    return false;
+  }
+  if (!many) return true;
+  if (repeats_ < kMaxRepeatedTables) {
+    ++repeats_;
+    return true;
+  }
+  sink.Incomplete(
+      "walk.budget",
+      "{}{}{}-stage tables are linked more than {} times over: the rest of the links is "
+      "not followed",
+      rules.unit, rules.unit.empty() ? "" : ": ", ToString(visit.stage), kMaxRepeatedTables);
+  visitor.OnTableDone(visit.table);
+  return false;
+}
+
+void SpaceWalk::Leave(Stage stage, const WalkFrame& frame) {
+  if (frame.dead > 0) {
+    std::string why;
+    const std::array<std::pair<DeadReason, std::string_view>, 5> reasons = {{
+        {kBeyondLimit, "beyond the input limit"},
+        {kInterruptAddress, "interrupt address window"},
+        {kNoPermission, "no permission left"},
+        {kSupervisorOnly, "supervisor only"},
+        {kBlockedBelow, "blocked by the second stage"},
+    }};
+    for (const auto& [bit, text] : reasons) {
+      if ((frame.dead_reasons & bit) == 0) continue;
+      if (!why.empty()) why += ", ";
+      why += text;
+    }
+    sink.Note("walk.dead-entries", "{}: present entries that no request can reach: {} ({})",
+              NameOf(stage, frame.page.address(), frame.level, frame.base), frame.dead, why);
+  }
+  if (frame.announced) visitor.OnTableDone({frame.page.address(), frame.level});
+}
+
+void SpaceWalk::ReportRejected(Stage stage, const WalkFrame& frame, uint32_t index,
+                               const EntryVerdict& verdict) {
+  const std::string_view id = verdict.reserved_bits() ? "walk.reserved-bits" : "walk.unsupported";
+  if (sink.OnlyCounts(id, Effect::kNote)) return;
+  sink.Note(id, "{}: {}", NameOf(stage, frame, index), Explain(verdict));
+}
+
+void SpaceWalk::ReportLoop(Stage stage, const WalkFrame& frame, uint32_t index, PhysAddr target) {
+  sink.Incomplete("walk.loop", "{}: links table {:#x}, which it lies under: not followed",
+                  NameOf(stage, frame, index), target.value());
+}
+
+void SpaceWalk::NoteDoubt(Stage stage, WalkFrame& frame, uint32_t index,
+                          const EntryVerdict& verdict) {
+  if (frame.doubtful++ > 0) return;
+  sink.Note("walk.doubtful", "{}: taken as valid, which is not certain: {}",
+            NameOf(stage, frame, index), Explain(verdict));
+}
+
+bool SpaceWalk::EmitLeaf(Iova iova, uint64_t size, PhysAddr pa, Permissions permissions,
+                         uint64_t page_size) {
+  const std::array<Interval, 2> both = {
+      space.pasid_requests ? Interval{} : WindowIn(iova.value(), size), WindowIn(pa.value(), size)};
+  if (both[0].end == 0 && both[1].end == 0) {
+    Emit({iova, size, pa, permissions}, page_size, true);
+    return true;
+  }
+  const bool swap = both[1].begin < both[0].begin;
+  const std::array<Interval, 3> holes = {both[swap ? 1 : 0], both[swap ? 0 : 1], {size, size}};
+  uint64_t at = 0;
+  bool any = false;
+  for (const Interval& hole : holes) {
+    if (hole.begin > at) {
+      Emit({Iova(iova.value() + at), hole.begin - at, PhysAddr(pa.value() + at), permissions},
+           page_size, !any);
+      any = true;
+    }
+    at = std::max(at, hole.end);
+  }
+  return any;
+}
+
+void SpaceWalk::Emit(const LiveRange& range, uint64_t page_size, bool first) {
+  if (stopped) return;
+  visitor.OnLeaf({range, page_size, first});
+  if (const std::optional<LiveRange> done = joiner_.Add(range)) {
+    if (!visitor.OnRange(*done)) stopped = true;
+  }
+}
+
+void SpaceWalk::FlushRange() {
+  const std::optional<LiveRange> done = joiner_.Flush();
+  if (done && !stopped && !visitor.OnRange(*done)) stopped = true;
+}
+
+}  // namespace dmaudit
