@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "kernel/address_space.h"
+#include "kernel/btf_load.h"
+#include "kernel/btf_search.h"
+#include "kernel/discover_crashkernel.h"
+#include "kernel/discover_iommu.h"
+#include "kernel/discover_units.h"
+#include "kernel/identity.h"
+#include "kernel/kallsyms.h"
+#include "kernel/kallsyms_search.h"
+#include "kernel/kernel_image.h"
+#include "kernel/kernel_view.h"
+#include "kernel/log_facts.h"
+#include "kernel/resource_tree.h"
+#include "kernel/search_roots.h"
+#include "kernel/vmcoreinfo.h"
+
+namespace dmaudit {
+
+std::string_view ToString(ReservationKind kind) {
+  switch (kind) {
+    case ReservationKind::kHigh:
+      return "crashk_res";
+    case ReservationKind::kLow:
+      return "crashk_low_res";
+    case ReservationKind::kCma:
+      return "crashk_cma_ranges";
+  }
+  return "crashk_res";
+}
+
+namespace {
+
+// Every symbol and structure that discovery asks for, so that each table is gone through once.
+constexpr std::array<std::string_view, 17> kSymbols = {
+    "dmar_drhd_units",   "intel_iommu_sm",         "intel_iommu_ecs",   "intel_iommu_enabled",
+    "eim_mode",          "intel_iommu_ops",        "iommu_device_list", "amd_iommu_ops",
+    "amd_iommu_list",    "amd_iommu_pci_seg_list", "crashk_res",        "crashk_low_res",
+    "crashk_cma_ranges", "crashk_cma_cnt",         "kexec_crash_image", "iomem_resource",
+    "saved_command_line"};
+constexpr std::array<std::string_view, 8> kStructures = {
+    "dmar_drhd_unit", "intel_iommu",    "q_inval",  "ir_table",
+    "iommu_device",   "dmar_dev_scope", "resource", "range"};
+
+// RAM ranges of a dump that are kept as a claim: more than any memory map has.
+constexpr size_t kMaxRamRanges = 65536;
+
+Result<Vmcoreinfo> FindVmcoreinfo(const Dump& dump, DiagnosticSink& sink) {
+  const DumpNote* found = nullptr;
+  for (const DumpNote& note : dump.notes) {
+    if (note.name != "VMCOREINFO") continue;
+    if (found == nullptr) {
+      found = &note;
+    } else if (note.descriptor != found->descriptor) {
+      sink.Incomplete("kernel.vmcoreinfo",
+                      "the dump has several VMCOREINFO notes that differ: the first one is used, "
+                      "the kernel of another is not looked at");
+    }
+  }
+  if (found == nullptr) {
+    return Fail(ErrorCode::kNotFound,
+                "no VMCOREINFO note: the kernel in this dump cannot be found");
+  }
+  return Vmcoreinfo::Parse(AsText(found->descriptor), sink);
+}
+
+SymbolTable LoadSymbols(KernelImage& image, DiagnosticSink& sink) {
+  std::vector<std::string_view> wanted(kSymbols.begin(), kSymbols.end());
+  wanted.insert(wanted.end(), kBtfSymbols.begin(), kBtfSymbols.end());
+  Result<SymbolTable> named = LoadKallsyms(image.vmcoreinfo(), image.reader(), wanted);
+  if (named) return *std::move(named);
+  Result<SymbolTable> found = SearchKallsyms(image, wanted);
+  if (found) {
+    if (named.error().code != ErrorCode::kNotFound) {
+      sink.Note("kernel.kallsyms", "kallsyms as VMCOREINFO locates it is not used: {}",
+                named.error().message);
+    }
+    return *std::move(found);
+  }
+  const std::string reason = fmt::format("{}; {}", named.error().message, found.error().message);
+  sink.Incomplete("kernel.no-symbols", "no kernel symbols: {}", reason);
+  return SymbolTable(fmt::format("none: {}", reason));
+}
+
+std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelImage& image,
+                                            DiagnosticSink& sink) {
+  Result<Btf> named = LoadBtf(symbols, image.reader(), kStructures);
+  if (named) return std::make_unique<const Btf>(*std::move(named));
+  std::string reason = named.error().message;
+  // Where symbols name the bounds there is nothing to search for: what is there does not decode.
+  if (named.error().code == ErrorCode::kNotFound) {
+    Result<Btf> found = SearchBtf(image, kStructures);
+    if (found) return std::make_unique<const Btf>(*std::move(found));
+    reason += fmt::format("; {}", found.error().message);
+  }
+  sink.Incomplete("kernel.no-types", "no kernel types: {}", reason);
+  return std::make_unique<const NoTypes>(reason);
+}
+
+LogFacts LoadLog(const Vmcoreinfo& vmcoreinfo, KernelReader& reader, MemorySession& session,
+                 DiagnosticSink& sink) {
+  Result<LogFacts> facts = ReadLogFacts(vmcoreinfo, reader, session, sink);
+  if (facts) return *std::move(facts);
+  sink.Note("kernel.no-log", "no kernel log: {}", facts.error().message);
+  return {};
+}
+
+std::optional<ResourceTree> LoadResources(const SymbolTable& symbols, const TypeSource& types,
+                                          KernelReader& reader, DiagnosticSink& sink) {
+  const Result<KernelVa> root = symbols.Find("iomem_resource");
+  if (!root) {
+    ReportFailure(sink, Effect::kNote, "memory map", root.error());
+    return std::nullopt;
+  }
+  Result<ResourceTree> tree = ReadResourceTree(reader, types, *root, sink);
+  if (tree) return *std::move(tree);
+  ReportFailure(sink, Effect::kNote, "memory map", tree.error());
+  return std::nullopt;
+}
+
+// Leaves out host address widths that the machine's own memory does not fit into: the log is the
+// only source of it, programs can write to the log, and entries beyond the width count as rejected.
+void DropNarrowWidths(const std::optional<ResourceTree>& iomem, const PhysicalMemory& memory,
+                      LogFacts& log, DiagnosticSink& sink) {
+  if (log.host_address_widths.empty()) return;
+  uint64_t highest = 0;
+  const auto take = [&highest](const PhysRange& range) {
+    highest = std::max(highest, range.last.value());
+    return true;
+  };
+  memory.VisitRam(take);
+  if (iomem) {
+    for (const PhysRange& range : SystemRam(*iomem)) take(range);
+  }
+  std::erase_if(log.host_address_widths, [&](const LogHostAddressWidth& width) {
+    if (width.bits >= 64 || highest >> width.bits == 0) return false;
+    sink.Note("kernel.disagree", "{}: not used, memory reaches {:#x}", ToString(width.line),
+              highest);
+    return true;
+  });
+}
+
+void AddRam(const KernelView& kernel, const PhysicalMemory& memory, MachineState& machine) {
+  // Part of a tree would make a part of RAM look like all of it.
+  if (kernel.iomem && kernel.iomem->complete) {
+    std::vector<PhysRange> ram = SystemRam(*kernel.iomem);
+    if (!ram.empty()) {
+      machine.system_ram.Add(std::move(ram), Origin::kKernelObject,
+                             "iomem_resource \"System RAM\"");
+    }
+  }
+  std::vector<PhysRange> described;
+  memory.VisitRam([&](PhysRange range) {
+    if (!described.empty() && described.back().last.value() + 1 == range.first.value()) {
+      described.back().last = range.last;
+    } else {
+      described.push_back(range);
+    }
+    return described.size() < kMaxRamRanges;
+  });
+  machine.system_ram.Add(std::move(described), Origin::kContainer, "memory the dump describes");
+}
+
+}  // namespace
+
+Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session,
+                                     DiagnosticSink& sink) {
+  if (!dump.info.machine.empty() && dump.info.machine != "x86_64") {
+    return Fail(ErrorCode::kUnsupported, "the dump is of machine '{}', only x86_64 is read",
+                dump.info.machine);
+  }
+  const Result<Vmcoreinfo> vmcoreinfo = FindVmcoreinfo(dump, sink);
+  if (!vmcoreinfo) return tl::unexpected<Error>(vmcoreinfo.error());
+  const Result<KernelTables> tables = LocateKernelTables(*vmcoreinfo, dump, session, sink);
+  if (!tables) return tl::unexpected<Error>(tables.error());
+  AddressSpace space(session, tables->root);
+
+  std::optional<KernelImage> image(std::in_place, *vmcoreinfo, space, session);
+  const SymbolTable symbols = LoadSymbols(*image, sink);
+  const std::unique_ptr<const TypeSource> types = LoadTypes(symbols, *image, sink);
+  image.reset();  // its bytes are not needed further on
+  LogFacts log = LoadLog(*vmcoreinfo, space, session, sink);
+  const std::optional<ResourceTree> iomem = LoadResources(symbols, *types, space, sink);
+  DropNarrowWidths(iomem, session.memory(), log, sink);
+  const KernelView kernel{space, symbols, *types, log, iomem, sink};
+
+  MachineState machine;
+  machine.identity.symbols_from = symbols.from();
+  machine.identity.types_from = types->from();
+  machine.identity.phys_base = tables->phys_base;
+  machine.identity.two_kernels = tables->other_kernel_runs;
+  machine.identity.whose_tables =
+      tables->other_kernel_runs
+          ? "two kernels: VMCOREINFO is of the crashed one, whose tables these are; the CPUs run "
+            "another one"
+          : fmt::format("the kernel that VMCOREINFO describes ({})", tables->how);
+  ReadIdentity(kernel, *vmcoreinfo, dump.info, machine.identity);
+
+  UnitDiscovery units = DiscoverUnits(kernel);
+  SearchRoots(kernel, session, units.units);
+  IommuVerdict iommu = DiscoverIommu(kernel, units);
+  machine.iommu = iommu.presence;
+  machine.iommu_evidence = std::move(iommu.evidence);
+  machine.units = std::move(units.units);
+
+  CrashkernelDiscovery crashkernel = DiscoverCrashkernel(kernel, session.memory());
+  machine.reservations = std::move(crashkernel.reservations);
+  machine.crash_kernel_loaded = std::move(crashkernel.loaded);
+  AddRam(kernel, session.memory(), machine);
+  return machine;
+}
+
+}  // namespace dmaudit

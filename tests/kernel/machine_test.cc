@@ -1,0 +1,695 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/machine.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "support/machine_scene.h"
+#include "support/table_builder.h"
+
+namespace dmaudit {
+namespace {
+
+using test::MachineScene;
+
+// Builds a scene, lets `before` turn knobs and `after` change the built dump, and looks at it.
+struct Look {
+  explicit Look(const std::function<void(MachineScene&)>& before = nullptr,
+                const std::function<void(MachineScene&)>& after = nullptr) {
+    if (before) before(scene);
+    scene.Build();
+    if (after) after(scene);
+    Result<MachineState> found = scene.Discover();
+    REQUIRE_MESSAGE(found, (found ? "" : found.error().message));
+    state = *std::move(found);
+  }
+  const UnitState& unit() const {
+    REQUIRE(state.units.size() == 1);
+    return state.units[0];
+  }
+  const std::vector<Diagnostic>& diagnostics() const { return scene.sink.diagnostics(); }
+
+  MachineScene scene;
+  MachineState state;
+};
+
+TEST_CASE("a whole kernel is read without a diagnostic") {
+  Look look;
+  for (const Diagnostic& d : look.diagnostics()) CHECK_MESSAGE(false, d.id << ": " << d.message);
+  const KernelIdentity& who = look.state.identity;
+  CHECK(who.release.value() == "6.1.0");
+  CHECK(who.build_id.value() == "1cd19df5");
+  CHECK(who.command_line.value() == "root=/dev/vda intel_iommu=on");
+  CHECK(who.crash_time == 1700000000);
+  CHECK(who.symbols_from == "kallsyms (VMCOREINFO)");
+  CHECK(who.types_from == "BTF (__start_BTF)");
+  CHECK_FALSE(who.two_kernels);
+  CHECK(look.state.iommu == IommuPresence::kIntel);
+  CHECK(look.state.iommu_evidence == "dmar_drhd_units lists 1 unit");
+
+  const UnitState& unit = look.unit();
+  CHECK(unit.name == "dmar0");
+  CHECK(unit.segment == 0);
+  CHECK_FALSE(unit.ignored);
+  CHECK(unit.register_base.value() == PhysAddr(0xfed90000));
+  CHECK(unit.register_base.claims().size() == 3);
+  CHECK_FALSE(unit.register_base.disagrees());
+  CHECK(unit.cap.value() == MachineScene::kCap);
+  CHECK(unit.cap.chosen().origin == Origin::kKernelShadow);
+  CHECK(unit.cap.chosen().place ==
+        fmt::format("intel_iommu.cap @ {:#x}", look.scene.At("iommu0.cap")));
+  CHECK(unit.ecap.value() == MachineScene::kEcap);
+  CHECK(unit.gcmd.value() == 0x86000000);
+  CHECK(unit.rtaddr.value() == MachineScene::kRoot);
+  CHECK(unit.rtaddr.chosen().origin == Origin::kDerived);
+  CHECK(unit.iqa.value() == MachineScene::kQueue);
+  CHECK(unit.irta.value() == (MachineScene::kIrTable | 0xf));
+  CHECK_FALSE(unit.pqa.known());
+  CHECK(unit.version.value() == 0x10);
+  CHECK(unit.host_address_width.value() == 39);
+
+  REQUIRE(look.state.reservations);
+  REQUIRE(look.state.reservations->size() == 1);
+  const Reservation& reservation = look.state.reservations->front();
+  CHECK(reservation.kind == ReservationKind::kHigh);
+  CHECK(reservation.range.value() == PhysRange{PhysAddr(0x20000000), PhysAddr(0x2fffffff)});
+  CHECK(reservation.range.claims().size() == 3);  // variable, tree, gap of the dump
+  CHECK_FALSE(reservation.range.disagrees());
+  CHECK(look.state.crash_kernel_loaded.value());
+  CHECK(look.state.system_ram.value() ==
+        std::vector<PhysRange>{{PhysAddr(0x1000), PhysAddr(0x9ffff)},
+                               {PhysAddr(0x100000), PhysAddr(0x3fffffff)}});
+}
+
+TEST_CASE("a kernel that announces neither symbols nor types is read the same way") {
+  const Look announced;
+  const Look found([](MachineScene& s) { s.kallsyms_announced = s.bounds_of_types = false; });
+  for (const Diagnostic& d : found.diagnostics()) CHECK_MESSAGE(false, d.id << ": " << d.message);
+  CHECK(found.state.identity.symbols_from == "kallsyms (found by signature)");
+  CHECK(found.state.identity.types_from == "BTF (found by its header)");
+  CHECK(found.unit().cap.value() == announced.unit().cap.value());
+  CHECK(found.unit().rtaddr.value() == announced.unit().rtaddr.value());
+  CHECK(found.state.reservations->front().range.value() ==
+        announced.state.reservations->front().range.value());
+  CHECK(found.state.system_ram.value() == announced.state.system_ram.value());
+}
+
+TEST_CASE("announced tables that are damaged do not keep others from being found") {
+  const Look look([](MachineScene& s) {
+    s.kallsyms_announced = false;
+    s.vmcoreinfo =
+        "SYMBOL(kallsyms_names)=ffffffff82000000\nSYMBOL(kallsyms_num_syms)=ffffffff82fff000\n"
+        "SYMBOL(kallsyms_token_table)=ffffffff82000000\n"
+        "SYMBOL(kallsyms_token_index)=ffffffff82000000\nSYMBOL(kallsyms_offsets)="
+        "ffffffff82000000\n";
+  });
+  CHECK(look.state.identity.symbols_from == "kallsyms (found by signature)");
+  CHECK(look.scene.Count("kernel.kallsyms", Effect::kNote) == 1);
+  CHECK_FALSE(look.scene.sink.incomplete());
+}
+
+// Structures that differ from kernel to kernel.
+
+TEST_CASE("a kernel without reg_phys, segment, copied_tables and ir_table is no damage") {
+  Look look([](MachineScene& s) {
+    s.has_reg_phys = s.has_segment = s.has_copied_tables = s.has_ir_table = false;
+    s.bit_fields = false;
+  });
+  CHECK(look.diagnostics().empty());
+  CHECK(look.unit().register_base.value() == PhysAddr(0xfed90000));
+  CHECK_FALSE(look.unit().irta.known());
+  CHECK(look.unit().rtaddr.known());
+}
+
+TEST_CASE("names of both lengths, and one that fills its member") {
+  Look longer([](MachineScene& s) { s.name_length = 16; });
+  CHECK(longer.unit().name == "dmar0");
+  CHECK(longer.diagnostics().empty());
+  Look full([](MachineScene& s) { s.name_length = 5; });
+  CHECK(full.unit().name == "dmar0");
+}
+
+TEST_CASE("the segment is that of the remapping unit") {
+  Look look([](MachineScene& s) { s.has_segment = false; },
+            [](MachineScene& s) { s.Set32("drhd0.segment", 0xabcd); });
+  CHECK(look.unit().segment == 0xabcd);
+}
+
+// Registers.
+
+TEST_CASE("scalable mode needs intel_iommu_sm and the capability") {
+  constexpr uint64_t kSmts = uint64_t{1} << 43;
+  const auto mode = [](uint64_t ecap, uint32_t sm) {
+    Look look([](MachineScene& s) { s.log.clear(); },
+              [&](MachineScene& s) {
+                s.Set("iommu0.ecap", ecap);
+                s.Set32("intel_iommu_sm", sm);
+              });
+    CHECK(look.diagnostics().empty());
+    return look.unit().rtaddr.value() & 0xfff;
+  };
+  CHECK(mode(MachineScene::kEcap, 1) == 0);
+  CHECK(mode(MachineScene::kEcap | kSmts, 0) == 0);
+  CHECK(mode(MachineScene::kEcap | kSmts, 1) == 0x400);
+}
+
+TEST_CASE("a table mode on which claims of ECAP disagree is not known") {
+  constexpr uint64_t kSmts = uint64_t{1} << 43;
+  Look look(nullptr, [](MachineScene& s) {
+    s.Set("iommu0.ecap", MachineScene::kEcap | kSmts);
+    s.Set32("intel_iommu_sm", 1);
+  });
+  CHECK_FALSE(look.unit().rtaddr.known());
+  CHECK(look.scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("a table mode variable whose symbol is ambiguous is not a kernel without the mode") {
+  Look look(
+      [](MachineScene& s) {
+        s.log.clear();
+        s.variables.push_back({"intel_iommu_sm", 4});
+      },
+      [](MachineScene& s) { s.Set("iommu0.ecap", uint64_t{1} << 43); });
+  CHECK_FALSE(look.unit().rtaddr.known());
+  CHECK(look.scene.Count("kernel.no-symbol", Effect::kIncomplete) >= 1);
+}
+
+TEST_CASE("a queue of a unit with scalable mode is two pages of wide descriptors") {
+  Look look([](MachineScene& s) { s.log.clear(); },
+            [](MachineScene& s) { s.Set("iommu0.ecap", uint64_t{1} << 43); });
+  CHECK(look.unit().iqa.value() == (MachineScene::kQueue | 0x801));
+}
+
+TEST_CASE("a mode that cannot be told leaves RTADDR unknown and the audit incomplete") {
+  Look look([](MachineScene& s) { s.log.clear(); },
+            [](MachineScene& s) {
+              s.Set("iommu0.ecap", uint64_t{1} << 43);
+              s.SetState("intel_iommu_sm", ByteState::kExcluded);
+            });
+  CHECK_FALSE(look.unit().rtaddr.known());
+  CHECK(look.scene.Count("kernel.unreadable", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("a kernel that has no scalable mode has no variable for it") {
+  Look look(
+      [](MachineScene& s) {
+        s.log.clear();
+        std::erase_if(s.variables, [](const auto& v) { return v.name == "intel_iommu_sm"; });
+      },
+      [](MachineScene& s) { s.Set("iommu0.ecap", uint64_t{1} << 43); });
+  CHECK(look.diagnostics().empty());
+  CHECK(look.unit().rtaddr.value() == MachineScene::kRoot);
+}
+
+TEST_CASE("extended interrupt mode and a page request queue show in their registers") {
+  Look look(nullptr, [](MachineScene& s) {
+    s.Set32("eim_mode", 1);
+    s.Set("iommu0.prq", MachineScene::kDirect + 0xb000000);
+  });
+  CHECK(look.unit().irta.value() == (MachineScene::kIrTable | 0x80f));
+  CHECK(look.unit().pqa.value() == 0xb000004);
+}
+
+TEST_CASE("a root table that cannot be found leaves RTADDR unknown") {
+  Look null(nullptr, [](MachineScene& s) { s.Set("iommu0.root_entry", 0); });
+  CHECK_FALSE(null.unit().rtaddr.known());
+  CHECK(null.scene.Count("kernel.no-root-table", Effect::kIncomplete) == 1);
+  Look off(nullptr, [](MachineScene& s) {
+    s.Set("iommu0.root_entry", 0);
+    s.Set32("iommu0.gcmd", 0x06000000);
+  });
+  CHECK_FALSE(off.unit().rtaddr.known());
+  CHECK(off.diagnostics().empty());  // translation is off: there is nothing to hide
+  Look wild(nullptr, [](MachineScene& s) { s.Set("iommu0.root_entry", 0x1234); });
+  CHECK_FALSE(wild.unit().rtaddr.known());
+  CHECK(wild.scene.Count("kernel.unreadable", Effect::kIncomplete) == 1);
+}
+
+// Units that are lost in part.
+
+TEST_CASE("a unit whose structure is not in the dump keeps what others say of it") {
+  Look look(nullptr, [](MachineScene& s) { s.SetState("iommu0", ByteState::kExcluded); });
+  const UnitState& unit = look.unit();
+  CHECK(unit.name == "dmar0");
+  CHECK(unit.cap.value() == MachineScene::kCap);
+  CHECK(unit.cap.chosen().origin == Origin::kLog);
+  CHECK(unit.gcmd.value() == 0x80000000);
+  CHECK(unit.gcmd.chosen().origin == Origin::kDerived);
+  CHECK_FALSE(unit.rtaddr.known());
+  CHECK(look.scene.Count("kernel.unreadable", Effect::kIncomplete) == 1);
+  CHECK(look.scene.Count("kernel.root-search", Effect::kIncomplete) == 1);  // there is none
+  const uint64_t iommu = look.scene.At("iommu0");
+  const uint64_t name = look.scene.At("iommu0.name");
+  CHECK(look.diagnostics()[0].message ==
+        fmt::format("unit at 0xfed90000: struct intel_iommu at {:#x}: intel_iommu.name @ {:#x}: "
+                    "kernel address {:#x} (physical {:#x}) is excluded",
+                    iommu, name, name, MachineScene::Physical(name)));
+}
+
+// Root tables by search.
+
+// A legacy root table with one device on each of `buses` buses.
+PhysAddr AddRoot(MachineScene& scene, uint64_t at, uint8_t buses) {
+  test::TableBuilder build(scene.memory(), at);
+  const PhysAddr root = build.NewPage();
+  for (uint8_t bus = 0; bus < buses; ++bus) {
+    build.AttachLegacy(root, bus, 0x08, build.NewPage(), 3, 5);
+  }
+  return root;
+}
+
+TEST_CASE("the root table of a unit that is not in the dump is found by search") {
+  Look look(nullptr, [](MachineScene& s) {
+    s.SetState("iommu0", ByteState::kExcluded);
+    AddRoot(s, MachineScene::kRoot, 2);
+  });
+  const UnitState& unit = look.unit();
+  REQUIRE(unit.rtaddr.known());
+  CHECK(unit.rtaddr.value() == MachineScene::kRoot);
+  CHECK(unit.rtaddr.chosen().origin == Origin::kSearch);
+  CHECK(
+      unit.rtaddr.chosen().place.starts_with("search for a root table, the only hit; looked at "));
+  CHECK(unit.rtaddr.chosen().place.ends_with("; 2 tables below it, no rejected entry"));
+  for (const Diagnostic& d : look.diagnostics()) {
+    if (d.id != "kernel.root-search") continue;
+    CHECK(d.message.starts_with(
+        "dmar0: root table 0xa000000 (legacy, 2 devices) found by search, not through the kernel's "
+        "structures; CAP: log, ECAP: log, enables: intel_iommu_enabled = 1: "));
+  }
+  CHECK(look.scene.Count("kernel.unreadable", Effect::kIncomplete) == 1);
+  CHECK(look.scene.Count("kernel.root-search", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("a root table that the kernel names is not searched for") {
+  Look look(nullptr, [](MachineScene& s) { AddRoot(s, 0xb000000, 2); });
+  CHECK(look.unit().rtaddr.value() == MachineScene::kRoot);
+  CHECK(look.unit().rtaddr.claims().size() == 1);
+  CHECK(look.diagnostics().empty());
+}
+
+TEST_CASE("several root tables are named and none is chosen") {
+  Look look(nullptr, [](MachineScene& s) {
+    s.SetState("iommu0", ByteState::kExcluded);
+    AddRoot(s, 0xb000000, 1);
+    AddRoot(s, 0xc000000, 2);
+  });
+  CHECK_FALSE(look.unit().rtaddr.known());
+  REQUIRE(look.scene.Count("kernel.root-search", Effect::kIncomplete) == 1);
+  for (const Diagnostic& d : look.diagnostics()) {
+    if (d.id != "kernel.root-search") continue;
+    CHECK(d.message.starts_with(
+        "dmar0: root table not decided, found by search: 0xc000000 (legacy, 2 devices), 0xb000000 "
+        "(legacy, 1 device); looked at "));
+  }
+}
+
+TEST_CASE("a root table that fits two units is given to neither, one that is taken to no other") {
+  const auto two = [](MachineScene& s) {
+    s.units = 2;
+    s.log.push_back("DMAR: dmar1: reg_base_addr fed91000 ver 1:0 cap d2008c22260206 ecap f00f4a");
+  };
+  Look both(two, [](MachineScene& s) {
+    s.SetState("iommu0", ByteState::kExcluded);
+    s.SetState("iommu1", ByteState::kExcluded);
+    AddRoot(s, 0xb000000, 2);
+  });
+  for (const UnitState& unit : both.state.units) CHECK_FALSE(unit.rtaddr.known());
+  CHECK(both.scene.Count("kernel.root-search", Effect::kIncomplete) == 2);
+  Look one(two, [](MachineScene& s) {
+    s.SetState("iommu1", ByteState::kExcluded);
+    AddRoot(s, MachineScene::kRoot, 3);  // that of the first unit
+    AddRoot(s, 0xb000000, 2);
+  });
+  REQUIRE(one.state.units.size() == 2);
+  CHECK(one.state.units[0].rtaddr.value() == MachineScene::kRoot);
+  CHECK(one.state.units[1].rtaddr.value() == 0xb000000);
+}
+
+TEST_CASE("no search without capabilities, or when translation was never switched on") {
+  const auto lost = [](MachineScene& s) {
+    s.SetState("iommu0", ByteState::kExcluded);
+    AddRoot(s, MachineScene::kRoot, 2);
+  };
+  Look blind([](MachineScene& s) { s.log.clear(); }, lost);
+  CHECK_FALSE(blind.unit().rtaddr.known());
+  CHECK(blind.scene.Count("kernel.root-search", Effect::kIncomplete) == 1);
+  Look off(nullptr, [&](MachineScene& s) {
+    lost(s);
+    s.Set32("intel_iommu_enabled", 0);
+  });
+  CHECK_FALSE(off.unit().rtaddr.known());
+  CHECK(off.scene.Count("kernel.root-search", Effect::kIncomplete) == 0);
+  CHECK(off.scene.Count("kernel.unreadable", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("a unit without structure: ignored, or unknown") {
+  Look lost(nullptr, [](MachineScene& s) { s.Set("drhd0.iommu", 0); });
+  CHECK(lost.scene.Count("kernel.no-iommu", Effect::kIncomplete) == 1);
+  Look ignored(nullptr, [](MachineScene& s) {
+    s.Set("drhd0.iommu", 0);
+    s.Set("drhd0.ignored", 1);  // iommu lies behind it in a word of its own
+  });
+  CHECK(ignored.unit().ignored);
+  CHECK_FALSE(ignored.unit().gcmd.known());
+  CHECK(ignored.diagnostics().empty());
+}
+
+TEST_CASE("an ignored unit: the devices of its scope that exist, or not known") {
+  const auto ignored = [](uint64_t first, uint64_t second, uint32_t count, uint64_t covers_rest) {
+    return Look(nullptr, [=](MachineScene& s) {
+      constexpr uint64_t kScope = MachineScene::kSlab + 0x80000;
+      s.Set("drhd0.iommu", 0);
+      s.Set("drhd0.ignored", 1 | covers_rest << 8);  // include_all is the next byte
+      s.Set("drhd0.devices", kScope);
+      s.Set32("drhd0.devices_cnt", count);
+      s.memory().WriteU64(PhysAddr(MachineScene::Physical(kScope)), first);
+      s.memory().WriteU64(PhysAddr(MachineScene::Physical(kScope + 16)), second);
+    });
+  };
+  CHECK(ignored(0, 0, 2, 0).unit().scope_devices.get() == 0);
+  CHECK(ignored(0, MachineScene::kSlab, 2, 0).unit().scope_devices.get() == 1);
+  CHECK(ignored(0, MachineScene::kSlab, 1, 0).unit().scope_devices.get() == 0);
+  CHECK_FALSE(ignored(0, 0, 0xffffffff, 0).unit().scope_devices);
+  CHECK_FALSE(ignored(0, 0, 2, 1).unit().scope_devices);
+}
+
+TEST_CASE("sources that disagree are said to, and the strongest is kept") {
+  Look look([](MachineScene& s) {
+    s.log = {"DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c22260207 ecap f00f4a"};
+  });
+  CHECK(look.unit().cap.value() == MachineScene::kCap);
+  CHECK(look.unit().cap.disagrees());
+  CHECK(look.scene.Count("kernel.disagree", Effect::kNote) == 1);
+  Look base(nullptr, [](MachineScene& s) { s.Set("iommu0.reg_phys", 0xfed91000); });
+  CHECK(base.scene.Count("kernel.disagree", Effect::kNote) == 1);
+  Look number(nullptr, [](MachineScene& s) { s.Set32("iommu0.seq_id", 7); });
+  CHECK(number.scene.Count("kernel.disagree", Effect::kNote) == 1);
+  Look back(nullptr, [](MachineScene& s) { s.Set("iommu0.drhd", MachineScene::kSlab); });
+  CHECK(back.scene.Count("kernel.disagree", Effect::kNote) == 1);
+}
+
+TEST_CASE("a host address width that the machine's memory does not fit into is not used") {
+  const auto width = [](const char* line) {
+    return Look([line](MachineScene& s) {
+      s.log[0] = line;
+      s.iomem.push_back({"System RAM", 0x100000000, 0x13fffffff, {}});
+      std::swap(s.iomem[2], s.iomem[3]);
+    });
+  };
+  const Look forged = width("DMAR: Host address width 32");
+  CHECK_FALSE(forged.state.units[0].host_address_width.known());
+  CHECK(forged.scene.Count("kernel.disagree", Effect::kNote) == 1);
+  CHECK(width("DMAR: Host address width 33").state.units[0].host_address_width.known());
+}
+
+TEST_CASE("tables inherited from the kernel before are said to be") {
+  Look look(nullptr, [](MachineScene& s) { s.Set("iommu0.copied_tables", MachineScene::kSlab); });
+  CHECK(look.scene.Count("kernel.inherited-tables", Effect::kNote) == 1);
+  Look flags(nullptr, [](MachineScene& s) { s.Set32("iommu0.flags", 1); });
+  CHECK(flags.scene.Count("kernel.inherited-tables", Effect::kNote) == 1);
+}
+
+TEST_CASE("units come in the order of their numbers, and a broken list keeps those before it") {
+  Look three([](MachineScene& s) { s.units = 3; });
+  REQUIRE(three.state.units.size() == 3);
+  for (size_t i = 0; i < 3; ++i) CHECK(three.state.units[i].name == fmt::format("dmar{}", i));
+  Look circle([](MachineScene& s) { s.units = 3; },
+              [](MachineScene& s) { s.Set("drhd2.list", s.At("drhd1.list")); });
+  CHECK(circle.state.units.size() == 3);
+  CHECK(circle.scene.Count("kernel.damaged", Effect::kIncomplete) == 1);
+  Look hole([](MachineScene& s) { s.units = 3; },
+            [](MachineScene& s) { s.Set("drhd1.list", 0xdead000000000100); });
+  CHECK(hole.scene.Count("kernel.unreadable", Effect::kIncomplete) != 0);
+}
+
+// Which IOMMU.
+
+TEST_CASE("no unit anywhere is no IOMMU; a list that was not read leaves it open") {
+  Look none([](MachineScene& s) { s.units = 0; });
+  CHECK(none.state.iommu == IommuPresence::kNone);
+  CHECK(none.state.units.empty());
+  CHECK(none.diagnostics().empty());
+  Look open([](MachineScene& s) { s.units = 0; },
+            [](MachineScene& s) { s.SetState("iommu_device_list", ByteState::kExcluded); });
+  CHECK(open.state.iommu == IommuPresence::kUnknown);
+  CHECK(open.scene.Count("kernel.iommu-unknown", Effect::kIncomplete) == 1);
+  Look lost([](MachineScene& s) { s.units = 0; },
+            [](MachineScene& s) { s.SetState("dmar_drhd_units", ByteState::kExcluded); });
+  CHECK(lost.state.iommu == IommuPresence::kUnknown);
+  CHECK(lost.scene.sink.incomplete());
+}
+
+TEST_CASE("a kernel without dmar_drhd_units in its symbols leaves the IOMMU unknown") {
+  Look look([](MachineScene& s) {
+    std::erase_if(s.variables, [](const auto& v) { return v.name == "dmar_drhd_units"; });
+    s.units = 0;
+  });
+  CHECK(look.state.iommu == IommuPresence::kUnknown);
+  CHECK(look.scene.Count("kernel.no-symbol", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("AMD-Vi in use is said and not read") {
+  Look look(
+      [](MachineScene& s) {
+        s.units = 0;
+        s.variables.push_back({"amd_iommu_list", 16});
+      },
+      [](MachineScene& s) { s.Set("amd_iommu_list", MachineScene::kSlab); });
+  CHECK(look.state.iommu == IommuPresence::kAmd);
+  CHECK(look.scene.Count("kernel.amd-vi", Effect::kIncomplete) == 1);
+  Look empty([](MachineScene& s) {
+    s.units = 0;
+    s.variables.push_back({"amd_iommu_list", 16});
+  });
+  CHECK(empty.state.iommu == IommuPresence::kNone);
+}
+
+TEST_CASE("an IOMMU of another driver beside the units makes the audit incomplete") {
+  Look look([](MachineScene& s) { s.units = 1; },
+            [](MachineScene& s) {
+              s.Set("intel_iommu_ops", 0);
+              const uint64_t device = s.At("iommu0.iommu");
+              s.memory().WriteU64(PhysAddr(MachineScene::Physical(device + 16)), 0x1234);
+            });
+  CHECK(look.state.iommu == IommuPresence::kIntel);
+  CHECK(look.scene.Count("kernel.other-iommu", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("lists of units that do not fit together make the audit incomplete") {
+  // The first unit leads back to the head: the list looks whole.
+  Look cut([](MachineScene& s) { s.units = 3; },
+           [](MachineScene& s) { s.Set("drhd0.list", s.At("dmar_drhd_units")); });
+  CHECK(cut.state.units.size() == 1);
+  CHECK(cut.scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+  // No unit, and an IOMMU of which nothing can be read.
+  Look unread([](MachineScene& s) { s.units = 1; },
+              [](MachineScene& s) {
+                s.Set("dmar_drhd_units", s.At("dmar_drhd_units"));
+                const uint64_t device = s.At("iommu0.iommu");
+                s.memory().SetState(PhysAddr(MachineScene::Physical(device + 16)), 8,
+                                    ByteState::kLost);
+              });
+  CHECK(unread.state.iommu == IommuPresence::kUnknown);
+  CHECK(unread.scene.Count("kernel.iommu-unknown", Effect::kIncomplete) == 1);
+}
+
+// The reservation.
+
+TEST_CASE("a crash kernel that was loaded nowhere is no machine without a reservation") {
+  const auto empty = [](uint64_t image) {
+    return Look([](MachineScene& s) { s.iomem[1].children.pop_back(); },
+                [image](MachineScene& s) {
+                  s.Set("crashk_res.start", 0);
+                  s.Set("crashk_res.end", 0);
+                  s.Set("kexec_crash_image", image);
+                });
+  };
+  CHECK(empty(MachineScene::kSlab).scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+  CHECK_FALSE(empty(0).scene.sink.incomplete());
+}
+
+TEST_CASE("nothing reserved is known to be nothing") {
+  Look look(
+      [](MachineScene& s) {
+        s.iomem[1].children.pop_back();
+        s.ram = {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}};
+      },
+      [](MachineScene& s) {
+        s.Set("crashk_res.start", 0);
+        s.Set("crashk_res.end", 0);
+        s.Set("kexec_crash_image", 0);
+      });
+  REQUIRE(look.state.reservations);
+  CHECK(look.state.reservations->empty());
+  CHECK_FALSE(look.state.crash_kernel_loaded.value());
+  CHECK(look.diagnostics().empty());
+}
+
+TEST_CASE("a reservation that ends before it begins is damage, one byte before is empty") {
+  const auto with_end = [](uint64_t end) {
+    return Look([](MachineScene& s) { s.iomem[1].children.pop_back(); },
+                [end](MachineScene& s) {
+                  s.Set("crashk_res.end", end);
+                  s.Set("kexec_crash_image", 0);
+                });
+  };
+  CHECK(with_end(0x20000000).state.reservations->size() == 1);
+  Look empty = with_end(0x1fffffff);
+  CHECK(empty.state.reservations->empty());
+  CHECK_FALSE(empty.scene.sink.incomplete());
+  Look damaged = with_end(0x1ffffffe);
+  CHECK(damaged.scene.Count("kernel.damaged", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("a low reservation is one of its own") {
+  Look look([](MachineScene& s) { s.iomem[1].children.pop_back(); },
+            [](MachineScene& s) {
+              s.Set("crashk_low_res.start", 0x1000000);
+              s.Set("crashk_low_res.end", 0x1ffffff);
+            });
+  REQUIRE(look.state.reservations->size() == 2);
+  CHECK(look.state.reservations->at(1).kind == ReservationKind::kLow);
+}
+
+TEST_CASE("rival claims: tree, gap and log") {
+  Look tree([](MachineScene& s) { s.iomem[1].children[1].end = 0x2effffff; });
+  CHECK(tree.scene.Count("kernel.disagree", Effect::kNote) == 1);
+  Look gap([](MachineScene& s) { s.ram[2].first = PhysAddr(0x30001000); });
+  CHECK(gap.scene.Count("kernel.disagree", Effect::kNote) == 1);
+  Look described([](MachineScene& s) {
+    s.ram = {{PhysAddr(0x1000), PhysAddr(0x9ffff)}, {PhysAddr(0x100000), PhysAddr(0x3fffffff)}};
+  });
+  CHECK(described.diagnostics().empty());  // a dump of all memory has no gap, and claims nothing
+  CHECK(described.state.reservations->front().range.claims().size() == 2);
+  Look rounded([](MachineScene& s) {
+    s.log = {"Reserving 256MB of memory at 512MB for crashkernel (System RAM: 1023MB)"};
+  });
+  CHECK(rounded.diagnostics().empty());
+  CHECK(rounded.state.reservations->front().range.claims().size() == 4);
+  Look shrunk([](MachineScene& s) {
+    s.log = {"crashkernel reserved: 0x0000000020000000 - 0x0000000038000000 (384 MB)"};
+  });
+  CHECK(shrunk.scene.Count("kernel.disagree", Effect::kNote) == 1);
+}
+
+TEST_CASE("rivals stand in for a variable that cannot be read") {
+  Look tree(nullptr, [](MachineScene& s) { s.SetState("crashk_res", ByteState::kExcluded); });
+  REQUIRE(tree.state.reservations->size() == 1);
+  CHECK(tree.state.reservations->front().kind == ReservationKind::kHigh);
+  CHECK(tree.scene.Count("kernel.unreadable", Effect::kIncomplete) == 1);
+  const auto without_tree = [](MachineScene& s) {
+    std::erase_if(s.variables, [](const auto& v) { return v.name == "iomem_resource"; });
+  };
+  Look log(
+      [&](MachineScene& s) {
+        without_tree(s);
+        s.log = {"crashkernel reserved: 0x0000000020000000 - 0x0000000030000000 (256 MB)"};
+      },
+      [](MachineScene& s) { s.SetState("crashk_res", ByteState::kExcluded); });
+  REQUIRE(log.state.reservations->size() == 1);
+  CHECK(log.state.reservations->front().range.chosen().origin == Origin::kLog);
+  Look nothing(without_tree,
+               [](MachineScene& s) { s.SetState("crashk_res", ByteState::kExcluded); });
+  CHECK_FALSE(nothing.state.reservations);
+  CHECK(nothing.scene.Count("kernel.no-reservation", Effect::kIncomplete) == 1);
+}
+
+TEST_CASE("CMA ranges: none, some, more than are read") {
+  const auto with_count = [](uint32_t count) {
+    return Look(
+        [](MachineScene& s) {
+          s.variables.push_back({"crashk_cma_cnt", 4});
+          s.variables.push_back({"crashk_cma_ranges", 64});
+        },
+        [count](MachineScene& s) {
+          s.Set32("crashk_cma_cnt", count);
+          const uint64_t at = MachineScene::Physical(s.At("crashk_cma_ranges"));
+          s.memory().WriteU64(PhysAddr(at), 0x10000000);
+          s.memory().WriteU64(PhysAddr(at + 8), 0x12ffffff);
+        });
+  };
+  CHECK(with_count(0).state.reservations->size() == 1);
+  Look one = with_count(1);
+  REQUIRE(one.state.reservations->size() == 2);
+  CHECK(one.state.reservations->at(1).kind == ReservationKind::kCma);
+  CHECK(one.state.reservations->at(1).range.value() ==
+        PhysRange{PhysAddr(0x10000000), PhysAddr(0x12ffffff)});
+  CHECK(one.diagnostics().empty());
+  CHECK(with_count(64).scene.Count("kernel.limit", Effect::kIncomplete) == 0);
+  CHECK(with_count(65).scene.Count("kernel.limit", Effect::kIncomplete) == 1);
+}
+
+// The resource tree.
+
+TEST_CASE("a resource tree that runs in a circle or has a hole is walked as far as it goes") {
+  Look circle(nullptr,
+              [](MachineScene& s) { s.Set("iomem_resource_c.sibling", s.At("iomem_resource_a")); });
+  CHECK(circle.scene.Count("kernel.iomem", Effect::kNote) == 1);
+  CHECK(circle.state.system_ram.chosen().origin == Origin::kContainer);
+  Look hole(nullptr, [](MachineScene& s) { s.SetState("iomem_resource_b", ByteState::kLost); });
+  CHECK(hole.scene.Count("kernel.iomem", Effect::kNote) == 1);
+  // What is left of the tree is not all RAM: a domain that maps it 1:1 does not reach everything.
+  REQUIRE(hole.state.system_ram.claims().size() == 1);
+  CHECK(hole.state.system_ram.chosen().origin == Origin::kContainer);
+  Look reversed(nullptr, [](MachineScene& s) { s.Set("iomem_resource_a.end", 0xfff); });
+  CHECK(reversed.scene.Count("kernel.iomem", Effect::kNote) == 1);
+}
+
+// Whole parts missing.
+
+TEST_CASE("without symbols or types the rest is still said, and incomplete") {
+  Look symbols(nullptr, [](MachineScene& s) {
+    s.memory().SetPageState(PhysAddr(MachineScene::Physical(s.kallsyms.names_at())),
+                            ByteState::kTruncated);
+  });
+  CHECK(symbols.state.identity.symbols_from.starts_with("none: kallsyms_names: "));
+  CHECK(symbols.state.identity.release.value() == "6.1.0");
+  CHECK(symbols.state.iommu == IommuPresence::kUnknown);
+  CHECK_FALSE(symbols.state.reservations);
+  CHECK(symbols.scene.Count("kernel.no-symbols", Effect::kIncomplete) == 1);
+  Look types(nullptr, [](MachineScene& s) {
+    s.memory().WriteU64(PhysAddr(MachineScene::Physical(MachineScene::kBtf)), 0);
+  });
+  CHECK(types.state.identity.types_from.starts_with("none: BTF: magic is "));
+  CHECK(types.state.units.empty());
+  CHECK(types.scene.sink.incomplete());
+}
+
+TEST_CASE("a dump without VMCOREINFO, of another machine, or without page tables is an error") {
+  MachineScene none;
+  none.Build();
+  none.dump.notes.clear();
+  CHECK(none.Discover().error().code == ErrorCode::kNotFound);
+  MachineScene machine;
+  machine.Build();
+  machine.dump.info.machine = "aarch64";
+  CHECK(machine.Discover().error().code == ErrorCode::kUnsupported);
+  MachineScene tables;
+  tables.Build();
+  tables.memory().SetPageState(PhysAddr(MachineScene::Physical(MachineScene::kTopTable)),
+                               ByteState::kExcluded);
+  CHECK_FALSE(tables.Discover());
+}
+
+TEST_CASE("symbol tables, types and objects are all evidence: a distilled dump carries its own") {
+  class Recorder : public ReadRecorder {
+   public:
+    void OnRead(PhysAddr address, uint64_t) override {
+      const uint64_t at = address.value();
+      tables += at >= MachineScene::Physical(MachineScene::kTables) &&
+                at < MachineScene::Physical(MachineScene::kData);
+      objects += at >= MachineScene::Physical(MachineScene::kSlab);
+    }
+    uint64_t tables = 0, objects = 0;
+  };
+  MachineScene scene;
+  scene.Build();
+  Recorder recorder;
+  REQUIRE(scene.Discover(&recorder));
+  CHECK(recorder.tables != 0);
+  CHECK(recorder.objects != 0);
+}
+
+}  // namespace
+}  // namespace dmaudit
