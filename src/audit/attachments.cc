@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "audit/attachments.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "dmar/hw/global_status_register.h"
+#include "dmar/walk.h"
+
+namespace dmaudit {
+namespace {
+
+// Whether the unit's tables are in use, as far as is known. A unit whose enables are not known is
+// walked: its tables may be live.
+UnitStatus StatusBeforeWalk(const UnitState& unit, DiagnosticSink& sink) {
+  if (unit.ignored) return UnitStatus::kIgnored;
+  if (!unit.gcmd) {
+    sink.Incomplete("unit.enables-unknown",
+                    "{}: whether translation was enabled is not known; walked as if it was",
+                    unit.name);
+    return UnitStatus::kWalked;
+  }
+  return hw::gsts::kTes.Get(unit.gcmd.value()) != 0 ? UnitStatus::kWalked
+                                                    : UnitStatus::kTranslationOff;
+}
+
+class Collector {
+ public:
+  Collector(Attachments& out, const std::optional<BdfFilter>& filter, DiagnosticSink& sink)
+      : out_(out), filter_(filter), sink_(sink) {}
+
+  bool Add(size_t unit, const Attachment& attachment) {
+    if (filter_ && !filter_->Matches(attachment.bdf)) return true;
+    if (out_.devices.size() == kMaxDevices) {
+      sink_.Incomplete("audit.too-many-devices",
+                       "{}: more than {} requesters; the rest is not audited",
+                       out_.units[unit].state.name, kMaxDevices);
+      return false;
+    }
+    const auto [known, fresh] = domains_.try_emplace({unit, attachment.space}, out_.domains.size());
+    if (fresh) {
+      AuditedDomain domain;
+      domain.unit = unit;
+      domain.space = attachment.space;
+      domain.address_width = attachment.address_width;
+      out_.domains.push_back(std::move(domain));
+    }
+    ++out_.units[unit].devices;
+    out_.devices.push_back(
+        {attachment.bdf, attachment.pasid, unit, known->second, attachment.device_tlb});
+    return true;
+  }
+
+ private:
+  Attachments& out_;
+  const std::optional<BdfFilter>& filter_;
+  DiagnosticSink& sink_;
+  std::map<std::pair<size_t, AddressSpace>, size_t> domains_;
+};
+
+// Devices in order, and domains in the order of their first device.
+void Order(Attachments& out) {
+  std::sort(out.devices.begin(), out.devices.end(),
+            [](const AuditedDevice& a, const AuditedDevice& b) {
+              return std::tie(a.bdf, a.pasid, a.unit) < std::tie(b.bdf, b.pasid, b.unit);
+            });
+  std::vector<size_t> place(out.domains.size(), SIZE_MAX);
+  std::vector<AuditedDomain> ordered;
+  for (size_t i = 0; i < out.devices.size(); ++i) {
+    size_t& at = place[out.devices[i].domain];
+    if (at == SIZE_MAX) {
+      at = ordered.size();
+      ordered.push_back(std::move(out.domains[out.devices[i].domain]));
+    }
+    out.devices[i].domain = at;
+    ordered[at].devices.push_back(i);
+  }
+  out.domains = std::move(ordered);
+}
+
+}  // namespace
+
+Attachments CollectAttachments(const std::vector<UnitState>& units,
+                               const std::optional<BdfFilter>& filter, MemorySession& session,
+                               DiagnosticSink& sink) {
+  Attachments out;
+  Collector collector(out, filter, sink);
+  uint64_t entries = 0;
+  for (const UnitState& state : units) {
+    const size_t index = out.units.size();
+    AuditedUnit unit;
+    unit.state = state;
+    unit.status = StatusBeforeWalk(state, sink);
+    out.units.push_back(std::move(unit));
+    out.rules.push_back(UnitRules::For(state));
+    if (out.units[index].status != UnitStatus::kWalked) continue;
+    if (entries > kMaxAttachmentEntries) {
+      out.units[index].status = UnitStatus::kUnwalkable;
+      out.units[index].status_reason =
+          fmt::format("the units before it had more than {} entries", kMaxAttachmentEntries);
+      sink.Incomplete("unit.unwalkable", "{}: {}", state.name, out.units[index].status_reason);
+      continue;
+    }
+    const Result<WalkAccounting> walked = WalkAttachments(
+        state, out.rules[index], session, sink,
+        [&](const Attachment& attachment) { return collector.Add(index, attachment); });
+    if (walked) {
+      out.units[index].accounting = *walked;
+      entries += walked->visited;
+    } else {
+      out.units[index].status = UnitStatus::kUnwalkable;
+      out.units[index].status_reason = walked.error().message;
+      sink.Incomplete("unit.unwalkable", "{}: {}", state.name, walked.error().message);
+    }
+  }
+  Order(out);
+  // A mistyped address must not read as "this device reaches nothing".
+  if (filter && out.devices.empty()) {
+    sink.Incomplete("audit.no-such-device",
+                    "-s {}: no requester in any table that was walked: nothing was audited",
+                    ToString(*filter));
+  }
+  return out;
+}
+
+}  // namespace dmaudit

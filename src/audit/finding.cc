@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "audit/finding.h"
+
+#include <array>
+
+namespace dmaudit {
+
+std::string_view ToString(Severity severity) {
+  switch (severity) {
+    case Severity::kInfo:
+      return "info";
+    case Severity::kWarning:
+      return "warning";
+    case Severity::kCritical:
+      return "critical";
+  }
+  return "critical";
+}
+
+namespace findings {
+
+const FindingKind kOverlapWritable = {
+    "overlap.writable", Severity::kCritical,
+    "a writable mapping covers memory of crashk_res or crashk_low_res",
+    "A device could overwrite the crash kernel's image, its initrd or its working memory, before "
+    "the panic and while "
+    "the dump is taken: Linux 4.2 and later lets the capture kernel inherit the old tables."};
+const FindingKind kOverlapCma = {
+    "overlap.cma", Severity::kWarning,
+    "a writable mapping covers memory of a crashkernel CMA range",
+    "The page was under DMA at the panic. CMA crash memory (6.17 and later) is ordinary RAM until "
+    "the crash; the capture "
+    "kernel only waits 10 seconds for transfers to end before it uses the memory."};
+const FindingKind kOverlapReadOnly = {
+    "overlap.read-only", Severity::kWarning,
+    "a read-only mapping covers memory reserved for the crash kernel",
+    "A device can read the crash kernel's memory but not change it. Nothing legitimate maps it."};
+const FindingKind kPassThrough = {"reach.passthrough", Severity::kWarning,
+                                  "devices are in hardware pass-through",
+                                  "Their requests are not translated: they reach all memory, the "
+                                  "crash kernel included (iommu=pt)."};
+const FindingKind kIdentityDomain = {"reach.identity-domain", Severity::kWarning,
+                                     "a domain maps all RAM at its own address",
+                                     "Its devices reach all memory, the crash kernel included, as "
+                                     "in pass-through (the kernel's static identity domain)."};
+const FindingKind kTranslationOff = {
+    "reach.translation-off", Severity::kWarning, "DMA translation is not enabled on a unit",
+    "Every bus master behind the unit reaches all memory, the crash kernel included."};
+const FindingKind kUnitIgnored = {
+    "reach.unit-ignored", Severity::kWarning,
+    "the kernel ignores a unit that has devices behind it",
+    "Nobody programmed the unit's tables: every bus master behind it reaches all memory."};
+const FindingKind kNoIommu = {"reach.no-iommu", Severity::kWarning, "the kernel knows no IOMMU",
+                              "Every bus master reaches all memory, the crash kernel included."};
+const FindingKind kDeviceTlb = {"device.device-tlb", Severity::kInfo,
+                                "devices may use translations that they cached themselves (ATS)",
+                                "Requests that a device marks as translated bypass the tables; "
+                                "what a device still held is not in a dump."};
+const FindingKind kNoCrashKernel = {
+    "crashkernel.none", Severity::kInfo, "no memory is reserved for a crash kernel",
+    "There is nothing for DMA to hit; and this machine could not have captured a dump by kdump."};
+const FindingKind kCrashKernelNotLoaded = {"crashkernel.not-loaded", Severity::kInfo,
+                                           "memory is reserved, but no crash kernel was loaded",
+                                           "The reservation was idle memory at the crash."};
+
+namespace {
+constexpr std::array<const FindingKind*, 11> kAll = {
+    &kOverlapWritable, &kOverlapCma,     &kOverlapReadOnly, &kIdentityDomain,       &kNoIommu,
+    &kPassThrough,     &kTranslationOff, &kUnitIgnored,     &kCrashKernelNotLoaded, &kNoCrashKernel,
+    &kDeviceTlb};
+}  // namespace
+
+std::span<const FindingKind* const> All() { return kAll; }
+
+}  // namespace findings
+}  // namespace dmaudit

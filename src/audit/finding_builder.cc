@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "audit/finding_builder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/text.h"
+#include "dmar/trace.h"
+#include "dmar/walk.h"
+
+namespace dmaudit {
+namespace {
+
+std::string Devices(size_t n) { return fmt::format("{} device{}", n, n == 1 ? "" : "s"); }
+
+const FindingKind& OverlapKind(ReservationKind reservation, bool writable) {
+  if (!writable) return findings::kOverlapReadOnly;
+  return reservation == ReservationKind::kCma ? findings::kOverlapCma : findings::kOverlapWritable;
+}
+
+}  // namespace
+
+std::vector<DeviceRef> FindingBuilder::DevicesOf(const AuditedDomain& domain) const {
+  std::vector<DeviceRef> devices;
+  for (const size_t index : domain.devices) {
+    devices.push_back({result_.devices[index].bdf, result_.devices[index].pasid});
+  }
+  return devices;
+}
+
+bool FindingBuilder::HasRoom(const FindingKind& kind) {
+  Told& told = told_[&kind];
+  if (told.findings < kMaxPerKind) {
+    ++told.findings;
+    return true;
+  }
+  ++told.left_out;
+  return false;
+}
+
+void FindingBuilder::AddWithPath(Finding finding, size_t device) {
+  want_paths_.emplace_back(findings_.size(), device);
+  findings_.push_back(std::move(finding));
+}
+
+void FindingBuilder::AddPaths() {
+  using Requester = std::pair<Bdf, std::optional<Pasid>>;
+  for (size_t unit = 0; unit < result_.units.size(); ++unit) {
+    std::multimap<Requester, std::pair<size_t, size_t>> wanted;
+    for (const auto& want : want_paths_) {
+      const AuditedDevice& device = result_.devices[want.second];
+      if (device.unit == unit) wanted.emplace(Requester{device.bdf, device.pasid}, want);
+    }
+    if (wanted.empty()) continue;
+    DiagnosticSink repeated;  // the walk that found the devices has reported everything
+    (void)WalkAttachments(
+        result_.units[unit].state, rules_[unit], session_, repeated,
+        [&](const Attachment& attachment) {
+          const auto [first, last] = wanted.equal_range({attachment.bdf, attachment.pasid});
+          for (auto it = first; it != last;) {
+            const auto [finding, device] = it->second;
+            // One requester can have two spaces: with and without PASID 0.
+            if (result_.domains[result_.devices[device].domain].space != attachment.space) {
+              ++it;
+              continue;
+            }
+            std::vector<EntryRef>& evidence = findings_[finding].evidence;
+            evidence.insert(evidence.begin(), attachment.path.begin(), attachment.path.end());
+            it = wanted.erase(it);
+          }
+          return !wanted.empty();
+        });
+  }
+  want_paths_.clear();
+}
+
+void FindingBuilder::AddSums() {
+  for (const auto& [kind, told] : told_) {
+    if (told.left_out == 0) continue;
+    Finding finding;
+    finding.kind = kind;
+    finding.message =
+        fmt::format("{} more of this kind, not listed: {}", told.left_out, kind->condition);
+    finding.headline = finding.message.substr(0, kMaxHeadline);
+    findings_.push_back(std::move(finding));
+  }
+}
+
+void FindingBuilder::AddOverlaps(size_t index, const DomainOverlaps& overlaps) {
+  if (!result_.machine.reservations) return;
+  const AuditedDomain& domain = result_.domains[index];
+  const std::string& unit = result_.units[domain.unit].state.name;
+  const auto add = [&](const Reservation& reservation, const OverlapTotals& totals, bool writable) {
+    if (totals.bytes == 0) return;
+    const FindingKind& kind = OverlapKind(reservation.kind, writable);
+    if (!HasRoom(kind)) return;
+    Finding finding;
+    finding.kind = &kind;
+    finding.units = {unit};
+    finding.devices = DevicesOf(domain);
+    finding.domain = domain.space.did;
+    finding.reservation = reservation.kind;
+    finding.reserved = reservation.range.value();
+    const size_t list = std::min(totals.listed.size(), kMaxListedInAll - listed_);
+    finding.overlaps.assign(totals.listed.begin(),
+                            totals.listed.begin() + static_cast<std::ptrdiff_t>(list));
+    listed_ += list;
+    finding.overlap_count = totals.count;
+    finding.overlap_bytes = totals.bytes;
+    const std::string what = fmt::format("{} can {} {} of", Devices(finding.devices.size()),
+                                         writable ? "write to" : "read", HumanSize(totals.bytes));
+    finding.message =
+        fmt::format("{} {} ({:x}-{:x}), in {} range{}", what, ToString(reservation.kind),
+                    finding.reserved->first.value(), finding.reserved->last.value(), totals.count,
+                    totals.count == 1 ? "" : "s");
+    finding.headline = fmt::format("{} can {} {} of the crash kernel ({})",
+                                   finding.devices.size() == 1 ? ToString(finding.devices[0].bdf)
+                                                               : Devices(finding.devices.size()),
+                                   writable ? "write to" : "read", HumanSize(totals.bytes),
+                                   ToString(reservation.kind));
+    if (!totals.listed.empty()) {
+      const Overlap& first = totals.listed.front();
+      const uint64_t skip = first.overlap.first.value() - first.range.pa.value();
+      finding.evidence = TraceTranslation(domain.space, rules_[domain.unit], session_,
+                                          Iova(first.range.iova.value() + skip));
+    }
+    AddWithPath(std::move(finding), domain.devices.front());
+  };
+  for (size_t i = 0; i < result_.machine.reservations->size(); ++i) {
+    const Reservation& reservation = (*result_.machine.reservations)[i];
+    if (!reservation.range) continue;
+    add(reservation, overlaps.writable[i], true);
+    add(reservation, overlaps.read_only[i], false);
+  }
+}
+
+void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, std::string_view text) {
+  Finding finding;
+  finding.kind = &kind;
+  for (const AuditedUnit& unit : result_.units) {
+    // An ignored unit without a device behind it is how the kernel skips empty ones.
+    const bool empty = unit.state.scope_devices && unit.state.scope_devices.value() == 0;
+    if (unit.status == status && !(status == UnitStatus::kIgnored && empty)) {
+      finding.units.push_back(unit.state.name);
+    }
+  }
+  if (finding.units.empty()) return;
+  std::string names;
+  for (const std::string& name : finding.units) names += (names.empty() ? "" : ", ") + name;
+  finding.message =
+      fmt::format("{}: {}; every bus master behind it reaches all memory", names, text);
+  finding.headline = fmt::format("{} on {} unit{}: all memory is in reach", text,
+                                 finding.units.size(), finding.units.size() == 1 ? "" : "s");
+  findings_.push_back(std::move(finding));
+}
+
+void FindingBuilder::AddPassThrough() {
+  Finding finding;
+  finding.kind = &findings::kPassThrough;
+  std::optional<size_t> example;
+  for (const AuditedDomain& domain : result_.domains) {
+    if (domain.space.stage != Stage::kPassThrough) continue;
+    const std::vector<DeviceRef> devices = DevicesOf(domain);
+    finding.devices.insert(finding.devices.end(), devices.begin(), devices.end());
+    const std::string& unit = result_.units[domain.unit].state.name;
+    if (std::find(finding.units.begin(), finding.units.end(), unit) == finding.units.end()) {
+      finding.units.push_back(unit);
+    }
+    if (!example) example = domain.devices.front();
+  }
+  if (finding.devices.empty()) return;
+  std::sort(finding.devices.begin(), finding.devices.end());
+  finding.message = fmt::format("{} in hardware pass-through, reaching all memory",
+                                Devices(finding.devices.size()));
+  finding.headline = finding.message;
+  AddWithPath(std::move(finding), *example);
+}
+
+void FindingBuilder::AddIdentityDomains() {
+  for (const AuditedDomain& domain : result_.domains) {
+    if (domain.identity != IdentityKind::kWhole || !HasRoom(findings::kIdentityDomain)) continue;
+    Finding finding;
+    finding.kind = &findings::kIdentityDomain;
+    finding.units = {result_.units[domain.unit].state.name};
+    finding.devices = DevicesOf(domain);
+    finding.domain = domain.space.did;
+    finding.message = fmt::format("{} in an identity domain (did {}), reaching all memory",
+                                  Devices(finding.devices.size()), domain.space.did.value);
+    finding.headline = finding.message;
+    AddWithPath(std::move(finding), domain.devices.front());
+  }
+}
+
+void FindingBuilder::AddDeviceTlbs() {
+  Finding finding;
+  finding.kind = &findings::kDeviceTlb;
+  for (const AuditedDevice& device : result_.devices) {
+    if (device.device_tlb) finding.devices.push_back({device.bdf, device.pasid});
+  }
+  if (finding.devices.empty()) return;
+  finding.headline = fmt::format("{} may use translations cached in the device (ATS)",
+                                 Devices(finding.devices.size()));
+  finding.message = finding.headline + "; those are not in a dump";
+  findings_.push_back(std::move(finding));
+}
+
+void FindingBuilder::AddReach() {
+  AddPassThrough();
+  AddIdentityDomains();
+  AddUnits(findings::kTranslationOff, UnitStatus::kTranslationOff, "DMA translation is off");
+  AddUnits(findings::kUnitIgnored, UnitStatus::kIgnored, "ignored by the kernel");
+  if (result_.machine.iommu == IommuPresence::kNone) {
+    Finding finding;
+    finding.kind = &findings::kNoIommu;
+    finding.message = fmt::format("no IOMMU ({}); every bus master reaches all memory",
+                                  result_.machine.iommu_evidence);
+    finding.headline = "no IOMMU: every bus master reaches all memory";
+    findings_.push_back(std::move(finding));
+  }
+  AddDeviceTlbs();
+}
+
+void FindingBuilder::AddCrashKernel() {
+  const MachineState& machine = result_.machine;
+  if (!machine.reservations) return;
+  Finding finding;
+  if (machine.reservations->empty()) {
+    finding.kind = &findings::kNoCrashKernel;
+    finding.message = "no memory is reserved for a crash kernel";
+  } else if (machine.crash_kernel_loaded && !machine.crash_kernel_loaded.value()) {
+    finding.kind = &findings::kCrashKernelNotLoaded;
+    finding.message = "memory is reserved, but no crash kernel was loaded";
+  } else {
+    return;
+  }
+  finding.headline = finding.message;
+  findings_.push_back(std::move(finding));
+}
+
+std::vector<Finding> FindingBuilder::Take() {
+  AddPaths();
+  AddSums();
+  std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
+    return a.kind->severity > b.kind->severity;
+  });
+  return std::move(findings_);
+}
+
+}  // namespace dmaudit

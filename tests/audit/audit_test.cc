@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "audit/audit.h"
+
+#include <doctest/doctest.h>
+
+#include "audit/finding_builder.h"
+#include "support/table_builder.h"
+
+namespace dmaudit {
+namespace {
+
+using test::FakeMemory;
+using test::TableBuilder;
+
+constexpr PhysRange kReserved{PhysAddr(0x10000000), PhysAddr(0x1fffffff)};
+constexpr uint64_t kPlainRam = 0x8000000;  // RAM outside the reservation
+
+// One unit in legacy mode with one device, 0000:00:01.0, in domain 7 with a table of three levels.
+// Each test changes one thing.
+class Scene {
+ public:
+  Scene() {
+    root = tables.NewPage();
+    top = tables.NewPage();
+    context = tables.AttachLegacy(root, 0, 0x08, top, 3, 7);
+    UnitState unit;
+    unit.name = "dmar0";
+    unit.cap = {0xd2008c22260206, Origin::kKernelShadow, "test"};  // 39 bits, 4 KiB to 1 GiB
+    unit.ecap = {0xf00f4a, Origin::kKernelShadow, "test"};
+    unit.gcmd = {0x80000000, Origin::kKernelShadow, "test"};
+    unit.host_address_width = {39, Origin::kLog, "test"};
+    unit.rtaddr = {root.value(), Origin::kDerived, "test"};
+    machine.units.push_back(unit);
+    machine.iommu = IommuPresence::kIntel;
+    machine.reservations.emplace();
+    Reserve(ReservationKind::kHigh, kReserved);
+    machine.crash_kernel_loaded = {true, Origin::kKernelObject, "test"};
+    machine.system_ram = {
+        {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}, Origin::kKernelObject, "test"};
+    Map(0x1000, kPlainRam);
+  }
+
+  void Reserve(ReservationKind kind, PhysRange range) {
+    machine.reservations->push_back({kind, Known<PhysRange>(range, Origin::kKernelObject, "test")});
+  }
+  void Map(uint64_t iova, uint64_t pa, uint64_t bits = TableBuilder::kReadWrite,
+           unsigned level = 1) {
+    tables.Map(top, 3, iova, pa, level, bits);
+  }
+  AuditResult Audit() {
+    MemorySession session(memory);
+    AuditResult result = AuditMachine(machine, session, options, sink);
+    CHECK(result.accounting.Closes());
+    return result;
+  }
+
+  FakeMemory memory;
+  TableBuilder tables{memory};
+  PhysAddr root, top, context;
+  MachineState machine;
+  AuditOptions options;
+  DiagnosticSink sink;
+};
+
+// The one finding of the result, which must be of this kind.
+Finding Only(const AuditResult& result, const FindingKind& kind) {
+  REQUIRE(result.findings.size() == 1);
+  CHECK(result.findings[0].kind->id == kind.id);
+  CHECK_FALSE(result.findings[0].headline.empty());
+  CHECK(result.findings[0].headline.size() <= kMaxHeadline);
+  return result.findings[0];
+}
+
+TEST_CASE("a device that maps nothing of the reservation is clean and complete") {
+  Scene scene;
+  const AuditResult result = scene.Audit();
+  CHECK(result.findings.empty());
+  CHECK(result.complete());
+  CHECK_FALSE(result.has_findings());
+  CHECK(scene.sink.diagnostics().empty());
+  REQUIRE(result.domains.size() == 1);
+  CHECK(result.domains[0].mapped_bytes == 0x1000);
+  CHECK(result.domains[0].table_pages == 3);
+  CHECK(result.domains[0].identity == IdentityKind::kNone);
+}
+
+TEST_CASE(
+    "one writable page in crashk_res is one critical finding with its whole chain of entries") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  const AuditResult result = scene.Audit();
+  const Finding finding = Only(result, findings::kOverlapWritable);
+  CHECK(result.worst() == Severity::kCritical);
+  CHECK(result.complete());
+  CHECK(finding.devices == std::vector<DeviceRef>{{{0, 0, 8}, {}}});
+  REQUIRE(finding.overlaps.size() == 1);
+  CHECK(finding.overlaps[0].range.iova == Iova(0x5000));
+  CHECK(finding.overlaps[0].overlap == PhysRange{PhysAddr(0x10003000), PhysAddr(0x10003fff)});
+  CHECK(finding.overlap_bytes == 0x1000);
+  REQUIRE(finding.evidence.size() == 5);
+  CHECK(finding.evidence[0].kind == "root");
+  CHECK(finding.evidence[1].address == scene.context);
+  CHECK(finding.evidence[4].level == 1);
+  CHECK(finding.evidence[4].raw == 0x10003003);
+}
+
+TEST_CASE("pages below, at the first and last page of, and above the reservation") {
+  const auto findings = [](uint64_t pa) {
+    Scene scene;
+    scene.Map(0x5000, pa);
+    return scene.Audit().findings.size();
+  };
+  CHECK(findings(0x0ffff000) == 0);
+  CHECK(findings(0x10000000) == 1);
+  CHECK(findings(0x1ffff000) == 1);
+  CHECK(findings(0x20000000) == 0);
+}
+
+TEST_CASE("a large page that begins before the reservation overlaps with its last part only") {
+  Scene scene;
+  (*scene.machine.reservations)[0].range = {PhysRange{PhysAddr(0x101ff000), PhysAddr(0x1fffffff)},
+                                            Origin::kKernelObject, "test"};
+  scene.Map(0x40000000, 0x10000000, TableBuilder::kReadWrite, 2);
+  const AuditResult result = scene.Audit();
+  const Finding finding = Only(result, findings::kOverlapWritable);
+  CHECK(finding.overlap_bytes == 0x1000);
+  CHECK(finding.overlaps[0].range.size == 0x200000);
+  CHECK(finding.overlaps[0].overlap.first == PhysAddr(0x101ff000));
+}
+
+TEST_CASE("what the page is reserved for and the access decide the kind of finding") {
+  const auto kind = [](ReservationKind reservation, uint64_t bits) {
+    Scene scene;
+    scene.machine.reservations->clear();
+    scene.Reserve(reservation, kReserved);
+    scene.Map(0x5000, 0x10003000, bits);
+    const AuditResult result = scene.Audit();
+    REQUIRE(result.findings.size() == 1);
+    return result.findings[0].kind;
+  };
+  CHECK(kind(ReservationKind::kHigh, TableBuilder::kReadWrite) == &findings::kOverlapWritable);
+  CHECK(kind(ReservationKind::kLow, TableBuilder::kWrite) == &findings::kOverlapWritable);
+  CHECK(kind(ReservationKind::kCma, TableBuilder::kReadWrite) == &findings::kOverlapCma);
+  CHECK(kind(ReservationKind::kHigh, TableBuilder::kRead) == &findings::kOverlapReadOnly);
+  CHECK(kind(ReservationKind::kCma, TableBuilder::kRead) == &findings::kOverlapReadOnly);
+}
+
+TEST_CASE("readable and writable pages of one reservation are two findings, the worse one first") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000, TableBuilder::kRead);
+  scene.Map(0x7000, 0x10005000);
+  const AuditResult result = scene.Audit();
+  REQUIRE(result.findings.size() == 2);
+  CHECK(result.findings[0].kind == &findings::kOverlapWritable);
+  CHECK(result.findings[1].kind == &findings::kOverlapReadOnly);
+  CHECK(result.findings[0].overlap_count == 1);
+  CHECK(result.findings[1].overlap_bytes == 0x1000);
+}
+
+TEST_CASE("devices that share tables are one domain and one finding") {
+  Scene scene;
+  scene.tables.AttachLegacy(scene.root, 0, 0x10, scene.top, 3, 7);
+  scene.Map(0x5000, 0x10003000);
+  const AuditResult result = scene.Audit();
+  CHECK(result.domains.size() == 1);
+  CHECK(result.devices.size() == 2);
+  CHECK(Only(result, findings::kOverlapWritable).devices.size() == 2);
+}
+
+TEST_CASE("a table page that cannot be read is a gap, whatever was found") {
+  Scene scene;
+  scene.Map(0x40000000, kPlainRam);  // under a table of its own
+  const PhysAddr link = TableBuilder::EntryAt(scene.top, 0x40000000, 3);
+  const PhysAddr lost(scene.tables.Get(link) & ~uint64_t{0xfff});
+  scene.memory.SetPageState(lost, ByteState::kExcluded);
+  AuditResult result = scene.Audit();
+  CHECK_FALSE(result.has_findings());
+  REQUIRE(result.incomplete_because.size() == 1);
+  CHECK(result.incomplete_because[0].find("excluded") != std::string::npos);
+  scene.Map(0x5000, 0x10003000);
+  result = scene.Audit();
+  CHECK(result.worst() == Severity::kCritical);
+  CHECK_FALSE(result.complete());
+}
+
+TEST_CASE("a root table that cannot be read leaves nothing complete") {
+  Scene scene;
+  scene.memory.SetPageState(scene.root, ByteState::kTruncated);
+  CHECK_FALSE(scene.Audit().complete());
+}
+
+TEST_CASE("devices in pass-through are one finding, and no overlap") {
+  Scene scene;
+  for (const uint8_t devfn : {uint8_t{0x08}, uint8_t{0x10}}) {
+    const PhysAddr entry = scene.tables.LegacyContext(scene.root, 0, devfn);
+    scene.tables.Set(entry, 0b1001);                            // present, type 2
+    scene.tables.Set(PhysAddr(entry.value() + 8), 1 | 1 << 8);  // width 39, domain 1
+  }
+  const AuditResult result = scene.Audit();
+  const Finding finding = Only(result, findings::kPassThrough);
+  CHECK(finding.devices.size() == 2);
+  CHECK(result.complete());
+}
+
+TEST_CASE(
+    "a domain with all RAM at its own address is one finding; one page short of it is not whole") {
+  Scene scene;
+  scene.machine.system_ram = {
+      {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}, Origin::kKernelObject, "t"};
+  scene.tables.Set(TableBuilder::EntryAt(scene.top, 0, 3), 0);  // drop the mapping of the scene
+  scene.Map(0, 0, TableBuilder::kReadWrite, 3);                 // 1 GiB, 1:1
+  AuditResult result = scene.Audit();
+  Only(result, findings::kIdentityDomain);
+  CHECK(result.domains[0].identity == IdentityKind::kWhole);
+
+  scene.machine.system_ram = {
+      {{PhysAddr(0x100000), PhysAddr(0x40000fff)}}, Origin::kKernelObject, "t"};
+  result = scene.Audit();
+  Only(result, findings::kOverlapWritable);
+  CHECK(result.domains[0].identity == IdentityKind::kRanges);
+}
+
+TEST_CASE("a 1:1 range outside the reservation is shown and is no finding") {
+  Scene scene;
+  scene.Map(kPlainRam + 0x5000, kPlainRam + 0x5000);
+  const AuditResult result = scene.Audit();
+  CHECK(result.findings.empty());
+  CHECK(result.domains[0].identity == IdentityKind::kRanges);
+  CHECK(result.domains[0].identity_bytes == 0x1000);
+}
+
+TEST_CASE("a unit with translation off is one warning, and its tables are not walked") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  scene.machine.units[0].gcmd = {0, Origin::kKernelShadow, "test"};
+  const AuditResult result = scene.Audit();
+  CHECK(Only(result, findings::kTranslationOff).units == std::vector<std::string>{"dmar0"});
+  CHECK(result.devices.empty());
+}
+
+TEST_CASE("enables that are not known: the tables count, and the audit is not complete") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  scene.machine.units[0].gcmd = {};
+  const AuditResult result = scene.Audit();
+  Only(result, findings::kOverlapWritable);
+  CHECK_FALSE(result.complete());
+}
+
+TEST_CASE("an ignored unit is a warning unless nothing is behind it") {
+  Scene scene;
+  scene.machine.units[0].ignored = true;
+  Only(scene.Audit(), findings::kUnitIgnored);
+  scene.machine.units[0].scope_devices = {1, Origin::kKernelObject, "test"};
+  Only(scene.Audit(), findings::kUnitIgnored);
+  scene.machine.units[0].scope_devices = {0, Origin::kKernelObject, "test"};
+  CHECK(scene.Audit().findings.empty());
+}
+
+TEST_CASE("no IOMMU is a warning; one that is not read, or not known, is a gap") {
+  Scene scene;
+  scene.machine.units.clear();
+  scene.machine.iommu = IommuPresence::kNone;
+  const AuditResult none = scene.Audit();
+  Only(none, findings::kNoIommu);
+  CHECK(none.complete());
+  for (const IommuPresence presence :
+       {IommuPresence::kAmd, IommuPresence::kOther, IommuPresence::kUnknown}) {
+    scene.machine.iommu = presence;
+    scene.sink = {};
+    const AuditResult result = scene.Audit();
+    CHECK(result.findings.empty());
+    CHECK(result.incomplete_because.size() == 1);
+  }
+}
+
+TEST_CASE("no reservation is a result; a reservation that is not known is a gap") {
+  Scene scene;
+  scene.machine.reservations->clear();
+  const AuditResult none = scene.Audit();
+  Only(none, findings::kNoCrashKernel);
+  CHECK_FALSE(none.has_findings());
+  CHECK(none.complete());
+  scene.machine.reservations.reset();
+  const AuditResult unknown = scene.Audit();
+  CHECK(unknown.findings.empty());
+  CHECK(unknown.incomplete_because.size() == 1);
+}
+
+TEST_CASE("a crash kernel that was not loaded is said, one that is not known to be is not") {
+  Scene scene;
+  scene.machine.crash_kernel_loaded = {false, Origin::kKernelObject, "test"};
+  const AuditResult result = scene.Audit();
+  Only(result, findings::kCrashKernelNotLoaded);
+  CHECK_FALSE(result.has_findings());
+  scene.machine.crash_kernel_loaded = {};
+  CHECK(scene.Audit().findings.empty());
+}
+
+TEST_CASE("the user's ranges replace the kernel's") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  scene.options.crashkernel = {{PhysAddr(0x20000000), PhysAddr(0x2fffffff)}};
+  CHECK(scene.Audit().findings.empty());
+  scene.options.crashkernel.push_back({PhysAddr(0x10003fff), PhysAddr(0x10003fff)});
+  const AuditResult result = scene.Audit();
+  const Finding finding = Only(result, findings::kOverlapWritable);
+  CHECK(finding.overlap_bytes == 1);
+  CHECK((*result.machine.reservations)[1].range.chosen().origin == Origin::kUser);
+}
+
+TEST_CASE("with the user's ranges it is no gap that the kernel's are not known") {
+  Scene scene;
+  scene.machine.reservations.reset();
+  scene.sink.Incomplete("kernel.no-reservation", "crashk_res is excluded");
+  CHECK_FALSE(scene.Audit().complete());
+  Scene given;
+  given.machine.reservations.reset();
+  given.sink.Incomplete("kernel.no-reservation", "crashk_res is excluded");
+  given.options.crashkernel = {kReserved};
+  CHECK(given.Audit().complete());
+}
+
+TEST_CASE("a filter leaves other devices out") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  scene.options.devices = ParseBdfFilter("00:02.0");
+  const AuditResult result = scene.Audit();
+  CHECK(result.devices.empty());
+  CHECK(result.findings.empty());
+  // That no table knows such a device says nothing of what the user meant.
+  CHECK(result.incomplete_because.size() == 1);
+  scene.sink = {};
+  scene.options.devices = ParseBdfFilter("00:01.0");
+  const AuditResult selected = scene.Audit();
+  CHECK(selected.findings.size() == 1);
+  CHECK(selected.complete());
+  CHECK(selected.filter);
+}
+
+TEST_CASE("overlaps are listed up to the limit and counted beyond it") {
+  for (const size_t count : {kMaxListedOverlaps - 1, kMaxListedOverlaps, kMaxListedOverlaps + 1}) {
+    Scene scene;
+    // Every other page, so that no two join.
+    for (size_t i = 0; i < count; ++i) scene.Map(0x40000000 + i * 0x2000, 0x10000000 + i * 0x2000);
+    const AuditResult result = scene.Audit();
+    const Finding finding = Only(result, findings::kOverlapWritable);
+    CHECK(finding.overlap_count == count);
+    CHECK(finding.overlap_bytes == count * 0x1000);
+    CHECK(finding.overlaps.size() == std::min(count, kMaxListedOverlaps));
+  }
+}
+
+TEST_CASE("domains that differ in their id alone are walked once, and each has its finding") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  scene.tables.AttachLegacy(scene.root, 0, 0x10, scene.top, 3, 8);
+  const AuditResult result = scene.Audit();
+  REQUIRE(result.domains.size() == 2);
+  CHECK(result.domains[1].mapped_bytes == result.domains[0].mapped_bytes);
+  CHECK(result.domains[1].table_pages == 3);
+  REQUIRE(result.findings.size() == 2);
+  for (size_t i = 0; i < 2; ++i) {
+    CHECK(result.findings[i].overlap_bytes == 0x1000);
+    CHECK(result.findings[i].domain == DomainId{static_cast<uint16_t>(7 + i)});
+    REQUIRE(result.findings[i].evidence.size() == 5);
+    CHECK(result.findings[i].evidence[1].address.value() == scene.context.value() + i * 0x80);
+  }
+}
+
+TEST_CASE("a flood of findings is summed up by kind, and none hides one that is worse") {
+  // Many domains that can read one page, and behind them one that can write another.
+  const auto audit = [](unsigned domains) {
+    Scene scene;
+    scene.Map(0x5000, 0x10003000, TableBuilder::kRead);
+    for (unsigned i = 0; i < domains; ++i) {
+      scene.tables.AttachLegacy(scene.root, static_cast<uint8_t>(1 + i / 256),
+                                static_cast<uint8_t>(i), scene.top, 3,
+                                static_cast<uint16_t>(100 + i));
+    }
+    const PhysAddr last = scene.tables.NewPage();
+    scene.tables.AttachLegacy(scene.root, 255, 0, last, 3, 99);
+    scene.tables.Map(last, 3, 0x1000, 0x10000000, 1, TableBuilder::kReadWrite);
+    return scene.Audit();
+  };
+  constexpr unsigned kLimit = FindingBuilder::kMaxPerKind - 1;  // one domain is the scene's own
+  CHECK(audit(kLimit).findings.size() == 1 + FindingBuilder::kMaxPerKind);
+  const AuditResult flood = audit(kLimit + 2);
+  CHECK(flood.worst() == Severity::kCritical);
+  CHECK(flood.findings[0].evidence.size() == 5);
+  REQUIRE(flood.findings.size() == 1 + FindingBuilder::kMaxPerKind + 1);
+  CHECK(flood.findings.back().kind == &findings::kOverlapReadOnly);
+  CHECK(flood.findings.back().message.starts_with("2 more of this kind"));
+}
+
+TEST_CASE("a table linked everywhere is counted exactly without being walked everywhere") {
+  Scene scene;
+  scene.Map(0x5000, 0x10003000);
+  const uint64_t link = scene.tables.Get(TableBuilder::EntryAt(scene.top, 0, 3));
+  for (unsigned i = 1; i < 512; ++i) {
+    scene.tables.Set(PhysAddr(scene.top.value() + i * 8), link);
+  }
+  const AuditResult result = scene.Audit();
+  const Finding finding = Only(result, findings::kOverlapWritable);
+  CHECK(finding.overlap_count == 512);
+  CHECK(finding.overlap_bytes == 512 * 0x1000);
+  CHECK(result.domains[0].table_pages == 3);
+  CHECK(result.complete());
+}
+
+}  // namespace
+}  // namespace dmaudit
