@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include "base/version.h"
+#include "report/json_writer.h"
+#include "report/report.h"
+
+namespace dmaudit {
+namespace {
+
+constexpr uint64_t kSchemaVersion = 1;
+
+void WriteTool(JsonWriter& json) {
+  json.Key("schema_version").Number(kSchemaVersion);
+  json.Key("tool").BeginObject();
+  json.Key("name").String("dmaudit");
+  json.Key("version").String(kVersion);
+  json.EndObject();
+}
+
+void WriteOptional(JsonWriter& json, const std::string& key, const std::string& text) {
+  json.Key(key);
+  if (text.empty()) {
+    json.Null();
+  } else {
+    json.String(text);
+  }
+}
+
+// {"value": ..., "origin": ..., "place": ..., "rivals": [...]} or null.
+template <typename T, typename WriteValue>
+void WriteKnown(JsonWriter& json, std::string_view key, const Known<T>& known, WriteValue write) {
+  json.Key(key);
+  if (!known) {
+    json.Null();
+    return;
+  }
+  const auto claim = [&](const Claim<T>& c) {
+    json.Key("value");
+    write(c.value);
+    json.Key("origin").String(ToString(c.origin));
+    json.Key("place").String(c.place);
+  };
+  json.BeginObject();
+  claim(known.chosen());
+  if (known.disagrees()) {
+    json.Key("rivals").BeginArray();
+    for (const Claim<T>& rival : known.claims()) {
+      if (rival.value == known.value()) continue;
+      json.BeginObject();
+      claim(rival);
+      json.EndObject();
+    }
+    json.EndArray();
+  }
+  json.EndObject();
+}
+
+void WriteRange(JsonWriter& json, const PhysRange& range) {
+  json.Key("start").Hex(range.first.value());
+  json.Key("end").Hex(range.last.value());
+}
+
+void WriteInput(JsonWriter& json, const DumpInfo& input) {
+  json.Key("input").BeginObject();
+  json.Key("paths").BeginArray();
+  for (const std::string& path : input.paths) json.String(path);
+  json.EndArray();
+  json.Key("format").String(input.format);
+  WriteOptional(json, "format_detail", input.format_detail);
+  WriteOptional(json, "compression", input.compression);
+  WriteOptional(json, "machine", input.machine);
+  json.Key("file_size").Number(input.file_size);
+  json.Key("incomplete").Bool(input.incomplete);
+  json.Key("distilled").Bool(input.distilled);
+  json.EndObject();
+}
+
+void WriteKernel(JsonWriter& json, const KernelIdentity& kernel) {
+  const auto text = [&json](const std::string& s) { json.String(s); };
+  json.Key("kernel").BeginObject();
+  WriteKnown(json, "release", kernel.release, text);
+  WriteKnown(json, "version", kernel.version, text);
+  WriteKnown(json, "build_id", kernel.build_id, text);
+  WriteKnown(json, "command_line", kernel.command_line, text);
+  json.Key("crash_time");
+  if (kernel.crash_time) {
+    json.Number(*kernel.crash_time);
+  } else {
+    json.Null();
+  }
+  WriteOptional(json, "panic", kernel.panic_line);
+  WriteOptional(json, "symbols_from", kernel.symbols_from);
+  WriteOptional(json, "types_from", kernel.types_from);
+  WriteOptional(json, "whose_tables", kernel.whose_tables);
+  json.Key("two_kernels").Bool(kernel.two_kernels);
+  json.EndObject();
+}
+
+void WriteCrashKernel(JsonWriter& json, const MachineState& machine) {
+  json.Key("crashkernel");
+  if (!machine.reservations) {
+    json.Null();
+    return;
+  }
+  json.BeginArray();
+  for (const Reservation& reservation : *machine.reservations) {
+    if (!reservation.range) continue;
+    json.BeginObject();
+    json.Key("name").String(ToString(reservation.kind));
+    WriteRange(json, reservation.range.value());
+    json.Key("origin").String(ToString(reservation.range.chosen().origin));
+    json.Key("place").String(reservation.range.chosen().place);
+    if (reservation.range.disagrees()) {
+      json.Key("rivals").BeginArray();
+      for (const Claim<PhysRange>& rival : reservation.range.claims()) {
+        if (rival.value == reservation.range.value()) continue;
+        json.BeginObject();
+        WriteRange(json, rival.value);
+        json.Key("origin").String(ToString(rival.origin));
+        json.Key("place").String(rival.place);
+        json.EndObject();
+      }
+      json.EndArray();
+    }
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteAccounting(JsonWriter& json, const WalkAccounting& a) {
+  json.BeginObject();
+  json.Key("visited").Number(a.visited);
+  json.Key("tables").Number(a.tables);
+  json.Key("leaves").Number(a.leaves);
+  json.Key("not_present").Number(a.not_present);
+  json.Key("dead").Number(a.dead);
+  json.Key("rejected").Number(a.rejected);
+  json.Key("unreadable").Number(a.unreadable);
+  json.EndObject();
+}
+
+void WriteUnits(JsonWriter& json, const AuditResult& result) {
+  const auto hex = [&json](auto value) { json.Hex(uint64_t{value}); };
+  json.Key("units").BeginArray();
+  for (const AuditedUnit& unit : result.units) {
+    const UnitState& state = unit.state;
+    json.BeginObject();
+    json.Key("name").String(state.name);
+    json.Key("segment").Number(state.segment);
+    json.Key("status").String(ToString(unit.status));
+    WriteOptional(json, "status_reason", unit.status_reason);
+    WriteKnown(json, "register_base", state.register_base,
+               [&json](PhysAddr a) { json.Hex(a.value()); });
+    WriteKnown(json, "version", state.version, hex);
+    WriteKnown(json, "cap", state.cap, hex);
+    WriteKnown(json, "ecap", state.ecap, hex);
+    WriteKnown(json, "gcmd", state.gcmd, hex);
+    WriteKnown(json, "rtaddr", state.rtaddr, hex);
+    WriteKnown(json, "iqa", state.iqa, hex);
+    WriteKnown(json, "irta", state.irta, hex);
+    WriteKnown(json, "pqa", state.pqa, hex);
+    WriteKnown(json, "host_address_width", state.host_address_width,
+               [&json](unsigned bits) { json.Number(bits); });
+    json.Key("devices").Number(unit.devices);
+    json.Key("entries");
+    WriteAccounting(json, unit.accounting);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteDeviceRef(JsonWriter& json, const Bdf& bdf, const std::optional<Pasid>& pasid) {
+  json.Key("bdf").String(ToString(bdf));
+  json.Key("pasid");
+  if (pasid) {
+    json.Number(pasid->value);
+  } else {
+    json.Null();
+  }
+}
+
+void WriteRoot(JsonWriter& json, std::string_view key, const std::optional<TableRoot>& root) {
+  json.Key(key);
+  if (!root) {
+    json.Null();
+    return;
+  }
+  json.BeginObject();
+  json.Key("address").Hex(root->table.value());
+  json.Key("levels").Number(root->levels);
+  json.EndObject();
+}
+
+void WriteDomains(JsonWriter& json, const AuditResult& result) {
+  json.Key("domains").BeginArray();
+  for (const AuditedDomain& domain : result.domains) {
+    json.BeginObject();
+    json.Key("unit").String(result.units[domain.unit].state.name);
+    json.Key("did").Number(domain.space.did.value);
+    json.Key("stage").String(ToString(domain.space.stage));
+    WriteRoot(json, "second_stage", domain.space.second);
+    WriteRoot(json, "first_stage", domain.space.first);
+    json.Key("address_width").Number(domain.address_width);
+    json.Key("mapped_bytes").Number(domain.mapped_bytes);
+    json.Key("writable_bytes").Number(domain.writable_bytes);
+    json.Key("ranges").Number(domain.ranges);
+    json.Key("table_pages").Number(domain.table_pages);
+    json.Key("identity").String(ToString(domain.identity));
+    json.Key("identity_bytes").Number(domain.identity_bytes);
+    json.Key("devices").BeginArray();
+    for (const size_t index : domain.devices) {
+      json.BeginObject();
+      WriteDeviceRef(json, result.devices[index].bdf, result.devices[index].pasid);
+      json.EndObject();
+    }
+    json.EndArray();
+    json.Key("entries");
+    WriteAccounting(json, domain.accounting);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteDevices(JsonWriter& json, const AuditResult& result) {
+  json.Key("devices").BeginArray();
+  for (const AuditedDevice& device : result.devices) {
+    const AuditedDomain& domain = result.domains[device.domain];
+    json.BeginObject();
+    WriteDeviceRef(json, device.bdf, device.pasid);
+    json.Key("unit").String(result.units[device.unit].state.name);
+    json.Key("did").Number(domain.space.did.value);
+    json.Key("stage").String(ToString(domain.space.stage));
+    json.Key("device_tlb").Bool(device.device_tlb);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteEvidence(JsonWriter& json, const std::vector<EntryRef>& evidence) {
+  json.Key("evidence").BeginArray();
+  for (const EntryRef& entry : evidence) {
+    json.BeginObject();
+    json.Key("kind").String(entry.kind);
+    if (entry.level != 0) json.Key("level").Number(entry.level);
+    json.Key("address").Hex(entry.address.value());
+    json.Key("raw").Hex(entry.raw);
+    json.Key("raw_high").Hex(entry.raw_high);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteFindings(JsonWriter& json, const AuditResult& result) {
+  json.Key("findings").BeginArray();
+  for (const Finding& finding : result.findings) {
+    json.BeginObject();
+    json.Key("id").String(finding.kind->id);
+    json.Key("severity").String(ToString(finding.kind->severity));
+    json.Key("message").String(finding.message);
+    json.Key("subject").BeginObject();
+    json.Key("units").BeginArray();
+    for (const std::string& unit : finding.units) json.String(unit);
+    json.EndArray();
+    json.Key("devices").BeginArray();
+    for (const DeviceRef& device : finding.devices) {
+      json.BeginObject();
+      WriteDeviceRef(json, device.bdf, device.pasid);
+      json.EndObject();
+    }
+    json.EndArray();
+    if (finding.domain) json.Key("did").Number(finding.domain->value);
+    if (finding.reservation) json.Key("reservation").String(ToString(*finding.reservation));
+    if (finding.reserved) WriteRange(json, *finding.reserved);
+    if (finding.overlap_count != 0) {
+      json.Key("overlap_count").Number(finding.overlap_count);
+      json.Key("overlap_bytes").Number(finding.overlap_bytes);
+      json.Key("overlaps").BeginArray();
+      for (const Overlap& overlap : finding.overlaps) {
+        json.BeginObject();
+        json.Key("iova").Hex(overlap.range.iova.value());
+        json.Key("len").Hex(overlap.range.size);
+        json.Key("pa").Hex(overlap.range.pa.value());
+        json.Key("perm").String(ToString(overlap.range.permissions));
+        WriteRange(json, overlap.overlap);
+        json.EndObject();
+      }
+      json.EndArray();
+    }
+    json.EndObject();
+    WriteEvidence(json, finding.evidence);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+void WriteDiagnostics(JsonWriter& json, const DiagnosticSink& sink) {
+  json.Key("diagnostics").BeginArray();
+  for (const Diagnostic& diagnostic : sink.diagnostics()) {
+    json.BeginObject();
+    json.Key("id").String(diagnostic.id);
+    json.Key("effect").String(diagnostic.effect == Effect::kIncomplete ? "incomplete" : "note");
+    json.Key("message").String(diagnostic.message);
+    json.Key("count").Number(diagnostic.count);
+    json.EndObject();
+  }
+  for (const auto& [id, count] : sink.suppressed()) {
+    json.BeginObject();
+    json.Key("id").String(id);
+    json.Key("effect").String(sink.incomplete(id) ? "incomplete" : "note");
+    json.Key("message").String("more of the same kind, not listed");
+    json.Key("count").Number(count);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
+}  // namespace
+
+void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const DiagnosticSink& sink,
+                     Output& output) {
+  JsonWriter json(output, JsonWriter::Style::kIndented);
+  json.BeginObject();
+  WriteTool(json);
+  WriteInput(json, input);
+  WriteKernel(json, result.machine.identity);
+  json.Key("verdict").String(result.has_findings() ? "findings" : "clean");
+  json.Key("complete").Bool(result.complete());
+  json.Key("incomplete_because").BeginArray();
+  for (const std::string& reason : result.incomplete_because) json.String(reason);
+  json.EndArray();
+  // Present only when other devices were left out.
+  if (result.filter) json.Key("only_devices").String(ToString(*result.filter));
+  WriteCrashKernel(json, result.machine);
+  json.Key("crashkernel_loaded");
+  if (result.machine.crash_kernel_loaded) {
+    json.Bool(result.machine.crash_kernel_loaded.value());
+  } else {
+    json.Null();
+  }
+  WriteUnits(json, result);
+  WriteDomains(json, result);
+  WriteDevices(json, result);
+  WriteFindings(json, result);
+  json.Key("coverage").BeginObject();
+  json.Key("entries");
+  WriteAccounting(json, result.accounting);
+  json.Key("pages_read").Number(result.pages_read);
+  json.EndObject();
+  WriteDiagnostics(json, sink);
+  json.EndObject();
+  output.Write("\n");
+}
+
+void WriteJsonError(const std::vector<std::string>& paths, const Error& error, Output& output) {
+  JsonWriter json(output, JsonWriter::Style::kIndented);
+  json.BeginObject();
+  WriteTool(json);
+  json.Key("input").BeginObject();
+  json.Key("paths").BeginArray();
+  for (const std::string& path : paths) json.String(path);
+  json.EndArray();
+  json.EndObject();
+  json.Key("error").BeginObject();
+  json.Key("message").String(error.message);
+  json.EndObject();
+  json.EndObject();
+  output.Write("\n");
+}
+
+}  // namespace dmaudit

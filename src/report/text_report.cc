@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "dmar/hw/global_status_register.h"
+#include "dmar/hw/root_table_address_register.h"
+#include "report/device_list.h"
+#include "report/info.h"
+#include "report/layout.h"
+#include "report/report.h"
+
+namespace dmaudit {
+namespace {
+
+// Findings, reasons and domains list this many of a kind unless -v asks for all.
+constexpr size_t kBriefOverlaps = 8;
+constexpr size_t kBriefReasons = 12;
+constexpr size_t kBriefRows = 32;
+
+std::string FormatRange(const PhysRange& range) {
+  return fmt::format("{:x}-{:x}", range.first.value(), range.last.value());
+}
+
+std::string_view Plural(uint64_t n) { return n == 1 ? "" : "s"; }
+
+std::string Count(uint64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, Plural(n));
+}
+
+std::string ReservationText(const MachineState& machine) {
+  std::string text;
+  for (const Reservation& reservation : *machine.reservations) {
+    if (!reservation.range) continue;
+    if (!text.empty()) text += ", ";
+    text +=
+        fmt::format("{} {}", ToString(reservation.kind), FormatRange(reservation.range.value()));
+  }
+  return text;
+}
+
+class TextReport {
+ public:
+  TextReport(const DumpInfo& input, const AuditResult& result, const TextOptions& options,
+             Output& output)
+      : input_(input), result_(result), options_(options), out_(output) {}
+
+  void Write() {
+    Verdict();
+    Input();
+    CrashKernel();
+    Findings();
+    Units();
+    Domains();
+    Devices();
+    Coverage();
+  }
+
+ private:
+  static std::string Safe(std::string_view text) { return EscapeForTerminal(text); }
+
+  void Heading(std::string_view title) {
+    out_.Write("\n");
+    out_.Write(Coloured("1", title));
+    out_.Write("\n");
+  }
+
+  std::string Coloured(std::string_view code, std::string_view text) const {
+    if (!options_.colour) return std::string(text);
+    return fmt::format("\x1b[{}m{}\x1b[0m", code, text);
+  }
+
+  // Wraps first and colours the whole line after, so that escape codes do not count as columns.
+  void WriteColouredLine(std::string_view code, const std::string& line) {
+    StringOutput plain;
+    WriteWrapped("", line, plain);
+    std::string text = plain.text();
+    text.pop_back();
+    out_.Write(Coloured(code, text));
+    out_.Write("\n");
+  }
+
+  void Verdict() {
+    const std::optional<Severity> worst = result_.worst();
+    const bool critical = worst == Severity::kCritical;
+    const std::string_view colour = critical ? "1;31" : result_.has_findings() ? "1;33" : "1;32";
+    WriteColouredLine(colour, VerdictLine(result_));
+    WriteColouredLine(result_.complete() ? "32" : "1;33", CertaintyLine(result_));
+    const std::vector<std::string>& gaps = result_.incomplete_because;
+    const size_t shown = options_.verbose ? gaps.size() : std::min(kBriefReasons, gaps.size());
+    for (size_t i = 0; i < shown; ++i) WriteWrapped("  - ", Safe(gaps[i]), out_);
+    MoreRows(gaps.size(), shown, "gap");
+  }
+
+  void Input() {
+    Heading("Dump");
+    const KernelIdentity& kernel = result_.machine.identity;
+    std::string format = input_.format;
+    if (!input_.format_detail.empty()) format += ", " + input_.format_detail;
+    if (!input_.compression.empty()) format += ", " + input_.compression;
+    if (input_.distilled) format += ", distilled";
+    for (const std::string& path : input_.paths) WriteWrapped("  file    ", Safe(path), out_);
+    WriteWrapped("  format  ", Safe(format), out_);
+    if (kernel.release) WriteWrapped("  kernel  ", Safe(kernel.release.value()), out_);
+    if (kernel.crash_time) WriteWrapped("  crashed ", FormatUtc(*kernel.crash_time), out_);
+    if (!kernel.panic_line.empty()) WriteWrapped("  panic   ", Safe(kernel.panic_line), out_);
+    if (!kernel.whose_tables.empty() && (kernel.two_kernels || options_.verbose)) {
+      WriteWrapped("  tables  ", Safe(kernel.whose_tables), out_);
+    }
+    if (options_.verbose) {
+      WriteWrapped("  symbols ", Safe(kernel.symbols_from), out_);
+      WriteWrapped("  types   ", Safe(kernel.types_from), out_);
+    }
+  }
+
+  void CrashKernel() {
+    Heading("Crash kernel memory");
+    const MachineState& machine = result_.machine;
+    if (!machine.reservations) {
+      out_.Write("  not known\n");
+      return;
+    }
+    if (machine.reservations->empty()) {
+      out_.Write("  none reserved\n");
+      return;
+    }
+    TextTable table({"name", "start-end", "size", "from"});
+    for (const Reservation& reservation : *machine.reservations) {
+      if (!reservation.range) continue;
+      const Claim<PhysRange>& chosen = reservation.range.chosen();
+      std::string from = fmt::format("{}: {}", ToString(chosen.origin), Safe(chosen.place));
+      for (const Claim<PhysRange>& claim : reservation.range.claims()) {
+        const bool same = claim.value == chosen.value;
+        if (&claim == &chosen || (same && !options_.verbose)) continue;
+        from +=
+            fmt::format("; {} {}: {}", same ? "agrees" : "DISAGREES " + FormatRange(claim.value),
+                        ToString(claim.origin), Safe(claim.place));
+      }
+      table.AddRow({std::string(ToString(reservation.kind)), FormatRange(chosen.value),
+                    HumanSize(chosen.value.size()), std::move(from)});
+    }
+    table.Write(out_);
+    if (machine.crash_kernel_loaded) {
+      out_.Write(machine.crash_kernel_loaded.value() ? "  a crash kernel was loaded\n"
+                                                     : "  no crash kernel was loaded\n");
+    } else {
+      out_.Write("  whether a crash kernel was loaded is not known\n");
+    }
+  }
+
+  void Findings() {
+    if (result_.findings.empty()) return;
+    Heading("Findings");
+    for (const Finding& finding : result_.findings) {
+      const Severity severity = finding.kind->severity;
+      WriteWrapped(fmt::format("  {:<9}", ToString(severity)),
+                   fmt::format("{} [{}]", Safe(finding.message), finding.kind->id), out_);
+      if (!finding.devices.empty()) {
+        WriteWrapped("           devices: ", DeviceList(finding.devices, !options_.verbose), out_);
+      }
+      OverlapRows(finding);
+      if (options_.verbose || severity == Severity::kCritical) EvidenceRows(finding);
+      if (options_.verbose) WriteWrapped("           ", finding.kind->explanation, out_);
+    }
+  }
+
+  void OverlapRows(const Finding& finding) {
+    const size_t shown = options_.verbose ? finding.overlaps.size()
+                                          : std::min(kBriefOverlaps, finding.overlaps.size());
+    for (size_t i = 0; i < shown; ++i) {
+      const Overlap& overlap = finding.overlaps[i];
+      const uint64_t skip = overlap.overlap.first.value() - overlap.range.pa.value();
+      const uint64_t first = overlap.range.iova.value() + skip;
+      out_.Write(fmt::format("           IOVA {:x}-{:x} -> {} {} ({})\n", first,
+                             first + overlap.overlap.size() - 1, FormatRange(overlap.overlap),
+                             ToString(overlap.range.permissions),
+                             HumanSize(overlap.overlap.size())));
+    }
+    if (finding.overlap_count > shown) {
+      out_.Write(fmt::format("           ... and {} more{}\n", finding.overlap_count - shown,
+                             shown < finding.overlaps.size() ? " (-v lists them)" : ""));
+    }
+  }
+
+  void EvidenceRows(const Finding& finding) {
+    for (const EntryRef& entry : finding.evidence) {
+      const bool two_words =
+          entry.kind == "root" || entry.kind == "context" || entry.kind == "pasid";
+      std::string value = fmt::format("{:#x}", entry.raw);
+      if (two_words) value += fmt::format(", {:#x}", entry.raw_high);
+      const std::string kind = entry.level == 0
+                                   ? std::string(entry.kind)
+                                   : fmt::format("{} level {}", entry.kind, entry.level);
+      out_.Write(
+          fmt::format("           {} entry at {:x}: {}\n", kind, entry.address.value(), value));
+    }
+  }
+
+  static std::string Enables(const UnitState& state) {
+    if (!state.gcmd) return "enables not known";
+    std::string text;
+    const auto add = [&](const Field& field, std::string_view name) {
+      if (field.Get(state.gcmd.value()) != 0)
+        text += fmt::format("{}{}", text.empty() ? "" : " ", name);
+    };
+    add(hw::gsts::kTes, "TE");
+    add(hw::gsts::kQies, "QIE");
+    add(hw::gsts::kIres, "IRE");
+    return text.empty() ? "nothing enabled" : text;
+  }
+
+  static std::string RootMode(const UnitState& state) {
+    if (!state.rtaddr) return "root not known";
+    static constexpr std::array<std::string_view, 4> kModes = {"legacy", "scalable", "extended",
+                                                               "abort"};
+    const uint64_t raw = state.rtaddr.value();
+    return fmt::format("{} mode, root {:x}", kModes[hw::rtaddr::kTtm.Get(raw)],
+                       raw & ~uint64_t{0xfff});
+  }
+
+  void Units() {
+    Heading("Units");
+    if (result_.units.empty()) {
+      out_.Write(fmt::format("  none ({})\n", Safe(result_.machine.iommu_evidence)));
+      return;
+    }
+    TextTable table({"unit", "segment", "registers", "status", "devices", "state"});
+    for (const AuditedUnit& unit : result_.units) {
+      const UnitState& state = unit.state;
+      std::string text = fmt::format("{}; {}", Enables(state), RootMode(state));
+      if (!unit.status_reason.empty()) text += "; " + Safe(unit.status_reason);
+      table.AddRow({Safe(state.name), fmt::format("{:04x}", state.segment),
+                    state.register_base ? fmt::format("{:x}", state.register_base.value().value())
+                                        : "not known",
+                    std::string(ToString(unit.status)), std::to_string(unit.devices),
+                    std::move(text)});
+    }
+    table.Write(out_);
+    if (options_.verbose) UnitRegisters();
+  }
+
+  void UnitRegisters() {
+    for (const AuditedUnit& unit : result_.units) {
+      const UnitState& state = unit.state;
+      const auto row = [&](std::string_view name, const auto& known) {
+        if (!known) {
+          out_.Write(fmt::format("  {} {:<7} not known\n", Safe(state.name), name));
+          return;
+        }
+        for (const auto& claim : known.claims()) {
+          WriteWrapped(fmt::format("  {} {:<7} {:#018x}  ", Safe(state.name), name, claim.value),
+                       fmt::format("{}: {}", ToString(claim.origin), Safe(claim.place)), out_);
+        }
+      };
+      row("CAP", state.cap);
+      row("ECAP", state.ecap);
+      row("GCMD", state.gcmd);
+      row("RTADDR", state.rtaddr);
+      row("IQA", state.iqa);
+      row("IRTA", state.irta);
+      row("PQA", state.pqa);
+    }
+  }
+
+  void Domains() {
+    if (result_.domains.empty()) return;
+    Heading("Domains");
+    TextTable table({"unit", "did", "stage", "lvl", "root", "mapped", "writable", "ranges",
+                     "tables", "1:1", "devices"});
+    const size_t shown =
+        options_.verbose ? result_.domains.size() : std::min(kBriefRows, result_.domains.size());
+    for (size_t i = 0; i < shown; ++i) {
+      const AuditedDomain& domain = result_.domains[i];
+      const bool pass = domain.space.stage == Stage::kPassThrough;
+      const std::optional<TableRoot>& root =
+          domain.space.first && !domain.space.second ? domain.space.first : domain.space.second;
+      std::vector<DeviceRef> devices;
+      for (const size_t index : domain.devices) {
+        devices.push_back({result_.devices[index].bdf, result_.devices[index].pasid});
+      }
+      table.AddRow(
+          {Safe(result_.units[domain.unit].state.name), std::to_string(domain.space.did.value),
+           std::string(ToString(domain.space.stage)), root ? std::to_string(root->levels) : "-",
+           root ? fmt::format("{:x}", root->table.value()) : "-",
+           pass ? "all" : HumanSize(domain.mapped_bytes),
+           pass ? "all" : HumanSize(domain.writable_bytes),
+           pass ? "-" : std::to_string(domain.ranges),
+           pass ? "-" : std::to_string(domain.table_pages), IdentityCell(domain),
+           DeviceList(devices, !options_.verbose)});
+    }
+    table.Write(out_);
+    MoreRows(result_.domains.size(), shown, "domain");
+  }
+
+  static std::string IdentityCell(const AuditedDomain& domain) {
+    if (domain.space.stage == Stage::kPassThrough || domain.identity == IdentityKind::kWhole) {
+      return "all";
+    }
+    return domain.identity == IdentityKind::kRanges ? HumanSize(domain.identity_bytes) : "-";
+  }
+
+  void MoreRows(size_t total, size_t shown, std::string_view noun) {
+    if (total > shown)
+      out_.Write(fmt::format("  ... and {} (-v lists them)\n", Count(total - shown, noun)));
+  }
+
+  void Devices() {
+    if (result_.devices.empty()) return;
+    Heading("Devices");
+    TextTable table(options_.verbose
+                        ? std::vector<std::string>{"device", "pasid", "unit", "did", "reach"}
+                        : std::vector<std::string>{"devices", "unit", "did", "reach"});
+    // Without -v, devices that share a domain are one line.
+    size_t rows = 0;
+    const size_t limit = options_.verbose ? SIZE_MAX : kBriefRows;
+    const auto reach = [](const AuditedDomain& domain, bool device_tlb) {
+      std::string text = ReachText(domain);
+      if (device_tlb) text += "; device TLB (ATS)";
+      return text;
+    };
+    if (options_.verbose) {
+      for (const AuditedDevice& device : result_.devices) {
+        const AuditedDomain& domain = result_.domains[device.domain];
+        table.AddRow({ToString(device.bdf),
+                      device.pasid ? std::to_string(device.pasid->value) : "-",
+                      Safe(result_.units[device.unit].state.name),
+                      std::to_string(domain.space.did.value), reach(domain, device.device_tlb)});
+      }
+    } else {
+      for (const AuditedDomain& domain : result_.domains) {
+        if (domain.devices.empty() || ++rows > limit) continue;
+        std::vector<DeviceRef> devices;
+        bool device_tlb = false;
+        for (const size_t index : domain.devices) {
+          const AuditedDevice& device = result_.devices[index];
+          devices.push_back({device.bdf, device.pasid});
+          device_tlb = device_tlb || device.device_tlb;
+        }
+        table.AddRow({DeviceList(devices, true), Safe(result_.units[domain.unit].state.name),
+                      std::to_string(domain.space.did.value), reach(domain, device_tlb)});
+      }
+    }
+    table.Write(out_);
+    if (rows > limit) MoreRows(rows, limit, "domain");
+  }
+
+  static std::string ReachText(const AuditedDomain& domain) {
+    if (domain.space.stage == Stage::kPassThrough) return "all memory, untranslated (pass-through)";
+    if (domain.identity == IdentityKind::kWhole) return "all memory (identity domain)";
+    if (domain.mapped_bytes == 0) return "nothing mapped";
+    return fmt::format("{} in {}{}", HumanSize(domain.mapped_bytes), Count(domain.ranges, "range"),
+                       domain.identity == IdentityKind::kRanges
+                           ? fmt::format(", {} of it 1:1", HumanSize(domain.identity_bytes))
+                           : "");
+  }
+
+  void Coverage() {
+    Heading("Coverage");
+    const WalkAccounting& a = result_.accounting;
+    WriteWrapped(
+        "  ",
+        fmt::format("{} entries visited = {} tables + {} leaves + {} not present + {} dead + "
+                    "{} rejected + {} unreadable; {} decoded",
+                    a.visited, a.tables, a.leaves, a.not_present, a.dead, a.rejected, a.unreadable,
+                    Count(result_.pages_read, "page")),
+        out_);
+  }
+
+  const DumpInfo& input_;
+  const AuditResult& result_;
+  const TextOptions& options_;
+  Output& out_;
+};
+
+// What the verdict is about, for the clean case.
+std::string CleanSubject(const AuditResult& result) {
+  const MachineState& machine = result.machine;
+  if (!machine.reservations) return "where the crash kernel's memory was is not known";
+  if (machine.reservations->empty()) return "no memory was reserved for a crash kernel";
+  const std::string of = result.filter ? fmt::format(" of -s {}", ToString(*result.filter)) : "";
+  // What was not seen is not denied.
+  const std::string subject =
+      result.complete() ? fmt::format("no device{} could DMA into the crash kernel's memory", of)
+                        : fmt::format("no reach{} into the crash kernel's memory was seen", of);
+  if (result.filter) return subject;
+  const std::string ranges = ReservationText(machine);
+  return ranges.size() <= 34 ? fmt::format("{} ({})", subject, ranges) : subject;
+}
+
+}  // namespace
+
+std::string VerdictLine(const AuditResult& result) {
+  const std::optional<Severity> worst = result.worst();
+  if (!result.has_findings()) {
+    const std::string_view word = result.complete() ? "CLEAN" : "UNCERTAIN";
+    return fmt::format("{}: {}", word, CleanSubject(result));
+  }
+  uint64_t findings = 0;
+  for (const Finding& finding : result.findings) {
+    if (finding.kind->severity >= Severity::kWarning) ++findings;
+  }
+  std::string line = fmt::format("{}: {}", worst == Severity::kCritical ? "CRITICAL" : "WARNING",
+                                 EscapeForTerminal(result.findings.front().headline));
+  if (findings > 1) line += fmt::format("; {}", Count(findings - 1, "more finding"));
+  return line;
+}
+
+std::string CertaintyLine(const AuditResult& result) {
+  const std::string scope =
+      result.filter ? fmt::format(" for -s {} alone", ToString(*result.filter)) : std::string();
+  if (result.complete()) {
+    uint64_t tables = 0;
+    for (const AuditedDomain& domain : result.domains) tables += domain.table_pages;
+    return fmt::format("Complete{}: {}, {}, {}, {}; all {}was read", scope,
+                       Count(result.units.size(), "unit"), Count(result.devices.size(), "device"),
+                       Count(result.domains.size(), "domain"), Count(tables, "table page"),
+                       result.filter ? "" : "that was needed ");
+  }
+  return fmt::format("NOT COMPLETE{}: {} could hide DMA into the crash kernel's memory", scope,
+                     Count(result.incomplete_because.size(), "gap"));
+}
+
+void WriteTextReport(const DumpInfo& input, const AuditResult& result, const TextOptions& options,
+                     Output& output) {
+  TextReport(input, result, options, output).Write();
+}
+
+}  // namespace dmaudit
