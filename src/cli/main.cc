@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// dmaudit: which device could DMA where when the kernel died.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+#include "base/text.h"
+#include "base/version.h"
+#include "cli/commands.h"
+#include "cli/output_file.h"
+#include "report/layout.h"
+#include "report/report.h"
+#include "vmcore/dump.h"
+
+namespace dmaudit::cli {
+namespace {
+
+std::string Overview() {
+  std::string text =
+      "Usage: dmaudit [COMMAND] [OPTION]... VMCORE\n"
+      "Tell from a crash dump alone which device could DMA where when the kernel died,\n"
+      "and whether any of it could have hit the crash kernel.\n\nCommands:\n";
+  StringOutput commands;
+  for (const Command& command : Commands()) {
+    WriteWrapped(fmt::format("  {:<9} ", command.syntax.name), command.syntax.summary, commands);
+  }
+  text += commands.text();
+  text +=
+      "Without COMMAND: report. `dmaudit COMMAND --help` lists its options.\n\n"
+      "Exit status:\n"
+      "  0  no finding at or above --fail-on, and everything was seen\n"
+      "  1  a finding at or above --fail-on (default critical)\n"
+      "  2  cannot run: usage, unreadable or unknown input\n"
+      "  3  no such finding, but not everything was seen\n";
+  return text;
+}
+
+int Complain(const Error& error) {
+  std::fputs(fmt::format("dmaudit: {}\n", EscapeForTerminal(error.message)).c_str(), stderr);
+  if (error.code == ErrorCode::kUsage) std::fputs("Try 'dmaudit --help'.\n", stderr);
+  return kExitCannotRun;
+}
+
+int Print(std::string_view text) {
+  OutputFile out;
+  out.Write(text);
+  const Status written = out.Close();
+  return written ? kExitClean : Complain(written.error());
+}
+
+// A dump is evidence: writing the output over it is always a mistake.
+Status CheckOutput(const Options& options) {
+  struct stat output {};
+  if (options.output.empty() || stat(options.output.c_str(), &output) != 0) return {};
+  for (const std::string& path : options.paths) {
+    struct stat input {};
+    if (stat(path.c_str(), &input) != 0 || !S_ISREG(input.st_mode)) continue;
+    if (input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
+      return Fail(ErrorCode::kUsage, "-o {}: this is the dump itself", options.output);
+    }
+  }
+  return {};
+}
+
+// A file opened while one of these is closed would get its number, and diagnostics would be written
+// into it. For reading only: what is written there still fails.
+void HoldStandardDescriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) < 0) (void)open("/dev/null", O_RDONLY);
+  }
+}
+
+// Machines read standard output (or -o FILE): they get the reason there too.
+void WriteFailure(const std::vector<std::string>& paths, const Error& error,
+                  const std::string& output) {
+  OutputFile out(output);
+  WriteJsonError(paths, error, out);
+  (void)out.Close();
+}
+
+// Whether arguments that could not be parsed ask for JSON all the same.
+bool AsksForJson(const Command& command, const std::vector<std::string>& arguments) {
+  const std::vector<std::string>& formats = command.syntax.formats;
+  if (std::find(formats.begin(), formats.end(), "json") == formats.end()) return false;
+  bool json = false;  // the last --format counts
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (arguments[i].starts_with("--format=")) json = arguments[i] == "--format=json";
+    if (arguments[i] == "--format" && i + 1 < arguments.size()) json = arguments[i + 1] == "json";
+  }
+  return json;
+}
+
+int Main(std::vector<std::string> arguments) {
+  if (arguments.empty()) {
+    std::fputs(Overview().c_str(), stderr);
+    return kExitCannotRun;
+  }
+  if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    return Print(Overview());
+  }
+  if (arguments[0] == "--version") {
+    return Print(fmt::format("dmaudit {}\ncodecs: {}\n", kVersion, SupportedCodecs()));
+  }
+  const Command* command = &Commands()[0];
+  for (const Command& candidate : Commands()) {
+    if (arguments[0] != candidate.syntax.name) continue;
+    command = &candidate;
+    arguments.erase(arguments.begin());
+    break;
+  }
+  const Result<Options> options = ParseOptions(command->syntax, arguments);
+  if (!options) {
+    if (AsksForJson(*command, arguments)) WriteFailure({}, options.error(), "");
+    return Complain(options.error());
+  }
+  if (options->help) return Print(HelpText(command->syntax));
+  if (const Status safe = CheckOutput(*options); !safe) return Complain(safe.error());
+  const Result<int> status = command->run(command->syntax, *options);
+  if (status) return *status;
+  if (options->format == "json") WriteFailure(options->paths, status.error(), options->output);
+  return Complain(status.error());
+}
+
+}  // namespace
+}  // namespace dmaudit::cli
+
+int main(int argc, char** argv) {
+  dmaudit::cli::HoldStandardDescriptors();
+  // Nothing of ours throws; what the libraries throw (no memory, above all) must not look like a
+  // finding.
+  try {
+    return dmaudit::cli::Main({argv + (argc > 0 ? 1 : 0), argv + argc});
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "dmaudit: %s\n", error.what());
+  }
+  return dmaudit::cli::kExitCannotRun;
+}

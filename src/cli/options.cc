@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <sstream>
+
+#include "base/number.h"
+#include "base/text.h"
+#include "report/layout.h"
+
+namespace dmaudit::cli {
+namespace {
+
+namespace po = boost::program_options;
+
+po::options_description Describe(const CommandSyntax& syntax) {
+  po::options_description options("Options", 98, 60);
+  auto add = options.add_options();
+  if (syntax.audit_options) {
+    add("crashkernel", po::value<std::vector<std::string>>()->composing()->value_name("START-END"),
+        "crash kernel memory, replaces what the dump says (hex, END included; repeatable)");
+    add("slot,s", po::value<std::string>()->value_name("[[SEG:]BUS:]DEV.FN"),
+        "only these devices, as for lspci -s");
+  }
+  if (syntax.name == "report") {
+    add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
+        "least severity that makes the exit status 1 (default critical)");
+  }
+  if (!syntax.formats.empty()) {
+    std::string names;
+    for (const std::string& format : syntax.formats) names += (names.empty() ? "" : "|") + format;
+    add("format", po::value<std::string>()->value_name(names),
+        fmt::format("output format (default {})", syntax.formats[0]).c_str());
+  }
+  add("output,o", po::value<std::string>()->value_name("FILE"),
+      syntax.output_required ? "the file to write, complete or not at all"
+                             : "write there instead of standard output, complete or not at all");
+  add("color", po::value<std::string>()->value_name("auto|always|never"),
+      "colour the text (default auto: on a terminal)");
+  add("quiet,q", "no diagnostics on standard error; a text report is its first two lines");
+  add("verbose,v", "everything: all devices, all ranges, entry chains, origins of values");
+  add("help,h", "this text");
+  return options;
+}
+
+Error Usage(std::string message) { return {ErrorCode::kUsage, std::move(message)}; }
+
+template <typename T>
+Result<T> Choose(const po::variables_map& values, const char* name,
+                 const std::vector<std::pair<std::string_view, T>>& choices, T fallback) {
+  if (values.count(name) == 0) return fallback;
+  const std::string& text = values[name].as<std::string>();
+  for (const auto& [word, value] : choices) {
+    if (text == word) return value;
+  }
+  return tl::unexpected<Error>(
+      Usage(fmt::format("--{}: no such choice: {}", name, EscapeForTerminal(text))));
+}
+
+Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& values) {
+  Options options;
+  if (values.count("help") != 0) {
+    options.help = true;
+    return options;
+  }
+  if (values.count("path") == 0) {
+    return tl::unexpected<Error>(
+        Usage(fmt::format("{}: no {} given", syntax.name, syntax.operands)));
+  }
+  options.paths = values["path"].as<std::vector<std::string>>();
+  options.quiet = values.count("quiet") != 0;
+  options.verbose = values.count("verbose") != 0;
+  if (values.count("output") != 0) {
+    options.output = values["output"].as<std::string>();
+    if (options.output.empty()) return tl::unexpected<Error>(Usage("-o: the file name is empty"));
+  }
+  if (syntax.output_required && options.output.empty()) {
+    return tl::unexpected<Error>(
+        Usage(fmt::format("{}: no output file given (-o FILE)", syntax.name)));
+  }
+  if (values.count("crashkernel") != 0) {
+    for (const std::string& text : values["crashkernel"].as<std::vector<std::string>>()) {
+      const Result<PhysRange> range = ParsePhysRange(text);
+      if (!range) return tl::unexpected<Error>(Usage("--crashkernel: " + range.error().message));
+      options.audit.crashkernel.push_back(*range);
+    }
+  }
+  if (values.count("slot") != 0) {
+    const std::string& text = values["slot"].as<std::string>();
+    options.audit.devices = ParseBdfFilter(text);
+    if (!options.audit.devices) {
+      return tl::unexpected<Error>(Usage(
+          fmt::format("-s: not [[SEG:]BUS:]DEV.FN in hexadecimal: {}", EscapeForTerminal(text))));
+    }
+  }
+  const Result<FailOn> fail_on = Choose<FailOn>(
+      values, "fail-on",
+      {{"critical", FailOn::kCritical}, {"warning", FailOn::kWarning}, {"never", FailOn::kNever}},
+      FailOn::kCritical);
+  if (!fail_on) return tl::unexpected<Error>(fail_on.error());
+  options.fail_on = *fail_on;
+  const Result<ColourMode> colour = Choose<ColourMode>(
+      values, "color",
+      {{"auto", ColourMode::kAuto}, {"always", ColourMode::kAlways}, {"never", ColourMode::kNever}},
+      ColourMode::kAuto);
+  if (!colour) return tl::unexpected<Error>(colour.error());
+  options.colour = *colour;
+  if (!syntax.formats.empty()) {
+    options.format = syntax.formats[0];
+    if (values.count("format") != 0) options.format = values["format"].as<std::string>();
+    if (std::find(syntax.formats.begin(), syntax.formats.end(), options.format) ==
+        syntax.formats.end()) {
+      return tl::unexpected<Error>(
+          Usage(fmt::format("--format: no such choice: {}", EscapeForTerminal(options.format))));
+    }
+  }
+  return options;
+}
+
+}  // namespace
+
+Result<PhysRange> ParsePhysRange(std::string_view text) {
+  const size_t dash = text.find('-');
+  if (dash != std::string_view::npos) {
+    const std::optional<uint64_t> start = ParseHex(text.substr(0, dash));
+    const std::optional<uint64_t> end = ParseHex(text.substr(dash + 1));
+    if (start && end && *start <= *end) return PhysRange{PhysAddr(*start), PhysAddr(*end)};
+  }
+  return Fail(ErrorCode::kUsage, "not START-END in hexadecimal: {}", EscapeForTerminal(text));
+}
+
+Result<Options> ParseOptions(const CommandSyntax& syntax,
+                             const std::vector<std::string>& arguments) {
+  po::options_description all = Describe(syntax);
+  all.add_options()("path", po::value<std::vector<std::string>>());
+  po::positional_options_description operands;
+  operands.add("path", -1);
+  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  // Boost reports misuse by exceptions; they end here.
+  try {
+    po::variables_map values;
+    po::store(
+        po::command_line_parser(arguments).options(all).positional(operands).style(style).run(),
+        values);
+    return Interpret(syntax, values);
+  } catch (const po::error& error) {
+    return tl::unexpected<Error>(
+        Usage(fmt::format("{}: {}", syntax.name, EscapeForTerminal(error.what()))));
+  }
+}
+
+std::string HelpText(const CommandSyntax& syntax) {
+  std::ostringstream options;
+  options << Describe(syntax);
+  StringOutput summary;
+  WriteWrapped("", syntax.summary, summary);
+  return fmt::format("Usage: dmaudit {} [OPTION]... {}\n{}\n{}", syntax.name, syntax.operands,
+                     summary.text(), options.str());
+}
+
+}  // namespace dmaudit::cli

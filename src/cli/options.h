@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Command-line options that several subcommands share.
+#ifndef DMAUDIT_CLI_OPTIONS_H_
+#define DMAUDIT_CLI_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "audit/audit.h"
+#include "base/result.h"
+
+namespace dmaudit::cli {
+
+// What a process says by its exit status.
+enum ExitStatus : int {
+  kExitClean = 0,       // no finding at or above --fail-on, and complete
+  kExitFindings = 1,    // a finding at or above --fail-on
+  kExitCannotRun = 2,   // the request or the dump could not be used
+  kExitIncomplete = 3,  // no such finding, but not everything was seen
+};
+
+enum class FailOn : uint8_t { kCritical, kWarning, kNever };
+enum class ColourMode : uint8_t { kAuto, kAlways, kNever };
+
+struct Options {
+  std::vector<std::string> paths;
+  AuditOptions audit;
+  FailOn fail_on = FailOn::kCritical;
+  ColourMode colour = ColourMode::kAuto;
+  std::string output;  // empty: standard output
+  std::string format;
+  bool quiet = false;
+  bool verbose = false;
+  bool help = false;
+};
+
+// What a subcommand accepts.
+struct CommandSyntax {
+  std::string_view name;
+  std::string_view operands;         // "VMCORE"
+  std::string_view summary;          // one sentence
+  std::vector<std::string> formats;  // the first is the default; empty: no --format
+  bool audit_options = true;         // --crashkernel, -s, --fail-on
+  bool output_required = false;
+};
+
+// Parses everything after the subcommand's name. Option names are never guessed from a prefix. An
+// error (kUsage) is one line.
+Result<Options> ParseOptions(const CommandSyntax& syntax,
+                             const std::vector<std::string>& arguments);
+
+// The text of `dmaudit COMMAND --help`.
+std::string HelpText(const CommandSyntax& syntax);
+
+// START-END in hexadecimal (0x optional), END included, as in /proc/iomem.
+Result<PhysRange> ParsePhysRange(std::string_view text);
+
+}  // namespace dmaudit::cli
+
+#endif  // DMAUDIT_CLI_OPTIONS_H_

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cli/run.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+
+#include "base/text.h"
+#include "cli/output_file.h"
+
+namespace dmaudit::cli {
+
+Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink) {
+  Result<std::vector<Dump>> dumps = OpenDumps(options.paths, sink);
+  if (!dumps) return tl::unexpected<Error>(dumps.error());
+  if (dumps->size() != 1) {
+    return Fail(ErrorCode::kUsage, "{} dumps given where one is expected", dumps->size());
+  }
+  return std::move(dumps->front());
+}
+
+void PrintDiagnostics(const DiagnosticSink& sink, const Options& options) {
+  if (options.quiet) return;
+  // Without -v, three of a kind tell enough; the rest is a number.
+  constexpr uint64_t kBriefPerKind = 3;
+  std::map<std::string_view, uint64_t> printed, left_out;
+  for (const Diagnostic& diagnostic : sink.diagnostics()) {
+    if (!options.verbose && printed[diagnostic.id] == kBriefPerKind) {
+      ++left_out[diagnostic.id];
+      continue;
+    }
+    ++printed[diagnostic.id];
+    const std::string_view level = diagnostic.effect == Effect::kIncomplete ? "warning" : "note";
+    std::string line = fmt::format("dmaudit: {}: {} [{}]", level,
+                                   EscapeForTerminal(diagnostic.message), diagnostic.id);
+    if (diagnostic.count > 1) line += fmt::format(" ({} times)", diagnostic.count);
+    line += '\n';
+    std::fputs(line.c_str(), stderr);
+  }
+  for (const auto& [id, count] : sink.suppressed()) left_out[id] += count;
+  for (const auto& [id, count] : left_out) {
+    std::fputs(fmt::format("dmaudit: note: {} more [{}]\n", count, id).c_str(), stderr);
+  }
+}
+
+tl::unexpected<Error> CannotAudit(const Error& error, const DiagnosticSink& sink,
+                                  const Options& options) {
+  if (options.verbose) PrintDiagnostics(sink, options);
+  return Within(options.paths[0], error);
+}
+
+bool UseColour(const Options& options) {
+  if (options.colour != ColourMode::kAuto) return options.colour == ColourMode::kAlways;
+  // https://no-color.org: any non-empty value turns colour off.
+  const char* no_colour = std::getenv("NO_COLOR");
+  if (no_colour != nullptr && no_colour[0] != '\0') return false;
+  return options.output.empty() && StdoutIsTerminal();
+}
+
+}  // namespace dmaudit::cli

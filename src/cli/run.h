@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What every subcommand does around its work.
+#ifndef DMAUDIT_CLI_RUN_H_
+#define DMAUDIT_CLI_RUN_H_
+
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "cli/options.h"
+#include "vmcore/dump.h"
+
+namespace dmaudit::cli {
+
+// Opens the paths, which must be one dump (in parts or whole).
+Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink);
+
+// Diagnostics go to standard error, escaped; the first of each kind unless -v, none with -q.
+void PrintDiagnostics(const DiagnosticSink& sink, const Options& options);
+
+// The error of a dump that could be opened and not audited, with its path. One line says it; what
+// led there is printed with -v only.
+tl::unexpected<Error> CannotAudit(const Error& error, const DiagnosticSink& sink,
+                                  const Options& options);
+
+bool UseColour(const Options& options);
+
+}  // namespace dmaudit::cli
+
+#endif  // DMAUDIT_CLI_RUN_H_
