@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// make_dump_seeds CORPUS: writes the seeds of the container fuzzers below the folder CORPUS.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "base/bytes.h"
+#include "support/dump_builder.h"
+
+using namespace dmaudit;
+using namespace dmaudit::test;
+
+namespace {
+
+void Write(const std::filesystem::path& path, const std::vector<std::byte>& bytes) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << AsText(bytes);
+}
+
+KdumpBuilder Kdump(int32_t version, PageCodec codec) {
+  KdumpBuilder builder;
+  builder.version = version;
+  builder.notes = MakeNote("VMCOREINFO", 0, "OSRELEASE=6.1.0\n");
+  builder.vmcoreinfo = "OSRELEASE=6.1.0\n";
+  builder.AddPage(1, PatternPage(1), codec).AddPage(2, PatternPage(2), codec);
+  builder.AddExcluded(3).AddLost(9);
+  return builder;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: make_dump_seeds CORPUS\n", stderr);
+    return 2;
+  }
+  const std::filesystem::path corpus = argv[1];
+  Write(corpus / "kdump_fuzz/zlib-v6", Kdump(6, PageCodec::kZlib).Build().bytes);
+  Write(corpus / "kdump_fuzz/lzo-v4", Kdump(4, PageCodec::kLzo).Build().bytes);
+  Write(corpus / "kdump_fuzz/snappy-v3", Kdump(3, PageCodec::kSnappy).Build().bytes);
+  Write(corpus / "kdump_fuzz/zstd-v6", Kdump(6, PageCodec::kZstd).Build().bytes);
+  KdumpBuilder single = Kdump(0, PageCodec::kLzo);
+  single.two_bitmaps = false;
+  Write(corpus / "kdump_fuzz/one-bitmap-v0", single.Build().bytes);
+
+  ElfBuilder elf;
+  elf.notes = MakeNote("VMCOREINFO", 0, "OSRELEASE=6.1.0\n");
+  elf.AddLoad(0x1000, PatternPage(1), 0x3000, 0xffffffff81000000);
+  elf.AddLoad(0x1000, PatternPage(1)).AddLoad(0x8100, std::vector<std::byte>(0x200));
+  Write(corpus / "elf_fuzz/overlap", elf.Build().bytes);
+  elf.program_headers = 192;
+  elf.extended_numbering = true;
+  elf.padding = 5;
+  Write(corpus / "elf_fuzz/extended-numbering", elf.Build().bytes);
+  return 0;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Writes the seeds of vmcoreinfo_fuzz, kallsyms_fuzz and btf_fuzz below the folder given.
+#include <cstdio>
+#include <fstream>
+#include <string>
+
+#include "support/btf_builder.h"
+#include "support/kallsyms_builder.h"
+
+namespace {
+
+using namespace dmaudit;
+
+void Write(const std::string& path, std::span<const std::byte> bytes) {
+  std::ofstream(path, std::ios::binary) << AsText(bytes);
+}
+
+std::vector<std::byte> BtfSeed() {
+  test::BtfBuilder btf;
+  const uint32_t u64 = btf.Int("u64", 8);
+  const uint32_t u8 = btf.Int("u8", 1);
+  const uint32_t pointer = btf.Pointer(btf.next_id() + 1);
+  const uint32_t list = btf.Struct("list_head", 16, {{"next", pointer, 0}, {"prev", pointer, 64}});
+  const uint32_t inner = btf.Struct("", 8, {{"cap", btf.Typedef("t", btf.Const(u64)), 0}});
+  btf.Struct("unit", 64,
+             {{"base", u64, 0},
+              {"ignored", u8, 64, 1},
+              {"", inner, 128},
+              {"name", btf.Array(u8, 13), 192},
+              {"link", list, 320}});
+  return btf.Build();
+}
+
+std::vector<std::byte> KallsymsSeed(AddressForm form) {
+  test::KallsymsBuilder tables;
+  tables.addresses = form;
+  tables.symbols = {{'T', "_stext", 0xffffffff81000000},
+                    {'t', std::string(130, 'x'), 0xffffffff81000010},
+                    {'D', "dmar_drhd_units", 0xffffffff82ffff40}};
+  std::vector<std::byte> image(1, static_cast<std::byte>(form));
+  tables.Write([&](uint64_t at, std::span<const std::byte> bytes) {
+    const size_t offset = static_cast<size_t>(at - tables.at) + 1;
+    // The names are read page by page.
+    if (image.size() < offset + bytes.size())
+      image.resize((offset + bytes.size()) / 4096 * 4096 + 4097);
+    std::copy(bytes.begin(), bytes.end(), image.begin() + static_cast<ptrdiff_t>(offset));
+  });
+  return image;
+}
+
+// Tables in order, as few symbols as a kernel can have.
+std::vector<std::byte> SearchSeed() {
+  test::KallsymsBuilder tables;
+  tables.order = test::KallsymsBuilder::Order::kAddressesFirst;
+  tables.addresses = AddressForm::kBaseRelative;
+  tables.symbols = {{'T', "_stext", 0xffffffff81000000},
+                    {'D', "dmar_drhd_units", 0xffffffff82ffff40}};
+  while (tables.symbols.size() <= 15 * test::KallsymsBuilder::kBlock) {
+    tables.symbols.push_back({'t', "f", 0xffffffff81000010});
+  }
+  std::vector<std::byte> image(static_cast<size_t>(tables.end() - tables.at) / 4096 * 4096 + 4097);
+  image[0] = std::byte{0x80};
+  tables.Write([&](uint64_t at, std::span<const std::byte> bytes) {
+    std::copy(bytes.begin(), bytes.end(),
+              image.begin() + static_cast<ptrdiff_t>(at - tables.at) + 1);
+  });
+  return image;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  const std::string folder = argv[1];
+  Write(folder + "/btf_fuzz/sample", BtfSeed());
+  Write(folder + "/kallsyms_fuzz/absolute", KallsymsSeed(AddressForm::kAbsolute));
+  Write(folder + "/kallsyms_fuzz/absolute-per-cpu", KallsymsSeed(AddressForm::kAbsolutePerCpu));
+  Write(folder + "/kallsyms_fuzz/base-relative", KallsymsSeed(AddressForm::kBaseRelative));
+  Write(folder + "/kallsyms_fuzz/place-relative", KallsymsSeed(AddressForm::kPlaceRelative));
+  Write(folder + "/kallsyms_fuzz/search", SearchSeed());
+  Write(folder + "/vmcoreinfo_fuzz/sample",
+        AsBytes("OSRELEASE=6.1.0\nSYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=-1\n"
+                "SIZE(list_head)=16\nOFFSET(list_head.next)=0\nLENGTH(zone.free_area)=11\n"));
+}
