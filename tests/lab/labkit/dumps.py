@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the host makes of a guest's dump: containers, and guest RAM to hold them against."""
+
+import os
+import struct
+import sys
+from pathlib import Path
+
+from . import cache
+from .cache import LabError
+
+PAGE = 4096
+ORACLE = cache.LAB_SOURCE.parent / "oracle"
+
+
+def elf_size(path):
+    """Where an ELF file's last segment ends."""
+    with open(path, "rb") as image:
+        header = image.read(64)
+        if header[:4] != b"\x7fELF":
+            raise LabError(f"{path.name}: the capture kernel wrote no ELF file")
+        table, count = struct.unpack_from("<Q", header, 32)[0], struct.unpack_from("<H", header, 56)[0]
+        image.seek(table)
+        end = 0
+        for _ in range(count):
+            words = struct.unpack("<IIQQQQQQ", image.read(56))
+            end = max(end, words[2] + words[5])
+        return end
+
+
+def containers(folder, elf, thorough):
+    """The makedumpfile outputs of an ELF vmcore; name -> path."""
+    made = {}
+    wanted = {"lzo": ["-l", "-d", "31"]}
+    if thorough:
+        wanted.update({"elf-d31": ["-E", "-d", "31"], "zlib": ["-c", "-d", "31"], "raw": ["-d", "31"],
+                       "zlib-d0": ["-c", "-d", "0"], "d1": ["-l", "-d", "1"]})
+    for name, options in wanted.items():
+        target = folder / f"vmcore.{name}"
+        cache.run(["makedumpfile", *options, elf, target])
+        made[name] = target
+    return made
+
+
+def unflatten(flat, target):
+    """makedumpfile -F output as the dump it describes."""
+    with open(flat, "rb") as stream:
+        cache.run(["makedumpfile", "-R", target], stdin=stream)
+    flat.unlink()
+    return target
+
+
+class GuestMemory:
+    """Guest RAM as `pmemsave` wrote it; on q35 the part above 3 GiB sits at 4 GiB."""
+
+    def __init__(self, folder, size):
+        # q35 puts at most 2 GiB below 4 GiB when the guest has 2.75 GiB or more.
+        low = size if size < 0xb0000000 else 0x80000000
+        self.parts = [(0, low, Path(folder) / "ram-low.raw")]
+        self._open = {}
+        if size > low:
+            self.parts.append((4 << 30, size - low, Path(folder) / "ram-high.raw"))
+
+    def save(self, qmp):
+        for start, size, path in self.parts:
+            qmp.command("pmemsave", timeout=600, val=start, size=size, filename=str(path))
+
+    def page(self, address):
+        """One page, None where there is no RAM."""
+        for start, size, path in self.parts:
+            if start <= address < start + size:
+                if path not in self._open:
+                    self._open[path] = os.open(path, os.O_RDONLY)
+                return os.pread(self._open[path], PAGE, address - start)
+        return None
+
+    def remove(self):
+        for _, _, path in self.parts:
+            if path in self._open:
+                os.close(self._open.pop(path))
+            path.unlink(missing_ok=True)
+
+
+def compare_with_ram(path, memory, skip=lambda address: False):
+    """Holds every page of a container against guest RAM, with the oracle's reader.
+
+    `skip` tells for an address whether its page may differ. Returns (pages compared, addresses that differ).
+    """
+    sys.path.insert(0, str(ORACLE))
+    try:
+        import dumpfile  # pylint: disable=import-outside-toplevel
+    finally:
+        sys.path.pop(0)
+    dump = dumpfile.open_dump(str(path))
+    compared, different = 0, []
+    for address in dump.pages():
+        truth = memory.page(address)
+        if truth is None or skip(address):
+            continue
+        try:
+            data = dump.read(address, PAGE)
+        except dumpfile.Unknown:
+            continue
+        compared += 1
+        if data != truth:
+            different.append(address)
+    return compared, different

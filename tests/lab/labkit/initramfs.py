@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The initramfs images of both kernels, cached by what they are made from."""
+
+import lzma
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import cache
+from .cache import LabError
+
+FIRST_MODULES = ["qemu_fw_cfg", "virtio_pci", "virtio_blk", "virtio_net", "nvme", "e1000e", "ahci", "sd_mod",
+                 "virtio-gpu", "vfio-pci", "vfio_iommu_type1", "xhci_pci", "usbhid", "virtio_scsi",
+                 "vmxnet3", "megaraid_sas"]
+CAPTURE_MODULES = ["virtio_pci", "virtio_blk"]
+APPLETS = ["sh", "mount", "cat", "echo", "ls", "grep", "sleep", "dd", "ip", "insmod", "mkdir", "sync",
+           "poweroff", "readlink", "stty", "uname", "tr", "tail", "hexdump", "dmesg"]
+
+
+def _library_paths(program):
+    """The shared objects a program is loaded with."""
+    text = cache.run(["ldd", program])
+    found = re.findall(r"(/\S+)\s+\(0x", text)
+    return [Path(path) for path in found]
+
+
+def _program(name):
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if path is None:
+        raise LabError(f"{name} is not installed (tests/lab/install)")
+    return Path(path)
+
+
+def _lay_out(tree, kernel, modules, list_name, init, programs):
+    for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "proc", "sys", "dev", "modules", "kexec"):
+        (tree / folder).mkdir(parents=True, exist_ok=True)
+    shutil.copy(_program("busybox"), tree / "bin/busybox")
+    for applet in APPLETS:
+        (tree / "bin" / applet).symlink_to("busybox")
+    shutil.copy(cache.LAB_SOURCE / "guest" / init, tree / "init")
+    (tree / "init").chmod(0o755)
+    names = []
+    for module in kernel.module_files(modules):
+        data = module.read_bytes()
+        name = module.name
+        if name.endswith(".xz"):
+            data, name = lzma.decompress(data), name[:-3]
+        (tree / "modules" / name).write_bytes(data)
+        names.append(name)
+    (tree / "modules" / list_name).write_text("".join(name + "\n" for name in names))
+    for program in programs:
+        path = _program(program)
+        shutil.copy(path, tree / "bin" / program)
+        for library in _library_paths(path):
+            target = tree / library.relative_to("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, target)
+
+
+def _pack(tree, image):
+    names = b"".join(os.fsencode(path.relative_to(tree)) + b"\n" for path in sorted(tree.rglob("*")))
+    packed = subprocess.run(["cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet"], cwd=tree, input=names,
+                            stdout=subprocess.PIPE, check=True, timeout=300).stdout
+    with open(image, "wb") as out:
+        # Kernels from 5.9 on unpack zstd.
+        subprocess.run(["zstd", "-q", "-9", "-T1"], input=packed, stdout=out, check=True, timeout=300)
+
+
+def vfio_helper():
+    source = cache.LAB_SOURCE / "guest/vfio_hold.c"
+
+    def build(temporary):
+        cache.run(["gcc", "-O2", "-Wall", "-Wextra", "-static", "-o", temporary, source])
+
+    return cache.made_once(cache.root() / "image" / f"vfio-hold-{cache.digest(source)}", build)
+
+
+def capture_image(kernel):
+    key = cache.digest(kernel.folder.name, cache.LAB_SOURCE / "guest/init-capture", Path(__file__))
+
+    def build(temporary):
+        tree = temporary.with_suffix(".tree")
+        try:
+            _lay_out(tree, kernel, CAPTURE_MODULES, "capture", "init-capture", ["makedumpfile"])
+            _pack(tree, temporary)
+        finally:
+            shutil.rmtree(tree, ignore_errors=True)
+
+    return cache.made_once(cache.root() / "image" / f"capture-{kernel.suite}-{key}", build)
+
+
+def first_image(kernel):
+    capture = capture_image(kernel)
+    helper = vfio_helper()
+    key = cache.digest(kernel.folder.name, cache.LAB_SOURCE / "guest/init-first", Path(__file__),
+                       capture.name, helper.name)
+
+    def build(temporary):
+        tree = temporary.with_suffix(".tree")
+        try:
+            _lay_out(tree, kernel, FIRST_MODULES, "first", "init-first", ["kexec"])
+            shutil.copy(helper, tree / "bin/vfio-hold")
+            shutil.copy(capture, tree / "kexec/initrd")
+            shutil.copy(kernel.vmlinuz, tree / "kexec/vmlinuz")
+            _pack(tree, temporary)
+        finally:
+            shutil.rmtree(tree, ignore_errors=True)
+
+    return cache.made_once(cache.root() / "image" / f"first-{kernel.suite}-{key}", build)
