@@ -92,7 +92,7 @@ bool AuditResult::has_findings() const { return worst() >= Severity::kWarning; }
 
 Result<AuditResult> RunAudit(const Dump& dump, MemorySession& session, const AuditOptions& options,
                              DiagnosticSink& sink) {
-  Result<MachineState> machine = DiscoverMachine(dump, session, sink);
+  Result<MachineState> machine = DiscoverMachine(dump, session, sink, options.discovery);
   if (!machine) return tl::unexpected<Error>(machine.error());
   return AuditMachine(std::move(*machine), session, options, sink);
 }

@@ -22,6 +22,7 @@ namespace dmaudit {
 struct AuditOptions {
   std::vector<PhysRange> crashkernel;  // not empty: replaces what the kernel says
   std::optional<BdfFilter> devices;    // audit only these
+  DiscoveryOptions discovery;
 };
 
 enum class UnitStatus : uint8_t {

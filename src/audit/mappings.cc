@@ -54,7 +54,7 @@ uint64_t SpaceSize(uint8_t width) { return width >= 64 ? UINT64_MAX : uint64_t{1
 
 Result<bool> StreamMappings(const Dump& dump, MemorySession& session, const AuditOptions& options,
                             DiagnosticSink& sink, const RowVisitor& visit) {
-  const Result<MachineState> machine = DiscoverMachine(dump, session, sink);
+  const Result<MachineState> machine = DiscoverMachine(dump, session, sink, options.discovery);
   if (!machine) return tl::unexpected<Error>(machine.error());
   const Attachments attachments =
       CollectAttachments(machine->units, options.devices, session, sink);

@@ -14,7 +14,7 @@ Result<int> RunInfo(const CommandSyntax&, const Options& options) {
   info.input = dump->info;
   info.states = CountPageStates(*dump->memory);
   MemorySession session(*dump->memory);
-  Result<MachineState> machine = DiscoverMachine(*dump, session, sink);
+  Result<MachineState> machine = DiscoverMachine(*dump, session, sink, options.audit.discovery);
   if (machine) {
     info.machine = std::move(*machine);
   } else {

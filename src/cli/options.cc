@@ -9,6 +9,7 @@
 
 #include "base/number.h"
 #include "base/text.h"
+#include "cli/discovery_arguments.h"
 #include "report/layout.h"
 
 namespace dmaudit::cli {
@@ -25,6 +26,18 @@ po::options_description Describe(const CommandSyntax& syntax) {
     add("slot,s", po::value<std::string>()->value_name("[[SEG:]BUS:]DEV.FN"),
         "only these devices, as for lspci -s");
   }
+  add("unit", po::value<std::vector<std::string>>()->composing()->value_name("UNIT"),
+      "a DMAR unit as you know it, NAME,SEG,CAP,ECAP,RTADDR (hex): wins over the dump, and needs "
+      "no "
+      "kernel in it (repeatable)");
+  add("root", po::value<std::vector<std::string>>()->composing()->value_name("ROOT"),
+      "a root table as you know it, PA[,legacy|scalable] (hex); the rest of its unit stays unknown "
+      "(repeatable)");
+  add("roads", po::value<std::string>()->value_name("LIST"),
+      fmt::format("only these ways to symbols, types and units, or all but those named with no- "
+                  "in front ({})",
+                  DescribeRoads())
+          .c_str());
   if (syntax.name == "report") {
     add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
         "least severity that makes the exit status 1 (default critical)");
@@ -58,6 +71,39 @@ Result<T> Choose(const po::variables_map& values, const char* name,
   }
   return tl::unexpected<Error>(
       Usage(fmt::format("--{}: no such choice: {}", name, EscapeForTerminal(text))));
+}
+
+Status InterpretDiscovery(const po::variables_map& values, DiscoveryOptions& discovery) {
+  const auto texts = [&values](const char* name) {
+    return values.count(name) == 0 ? std::vector<std::string>()
+                                   : values[name].as<std::vector<std::string>>();
+  };
+  for (const std::string& text : texts("unit")) {
+    Result<UserUnit> unit = ParseUserUnit(text);
+    if (!unit) return tl::unexpected<Error>(Usage("--unit: " + unit.error().message));
+    for (const UserUnit& other : discovery.units) {
+      if (other.name != unit->name) continue;
+      return tl::unexpected<Error>(
+          Usage(fmt::format("--unit: {} is given twice", EscapeForTerminal(unit->name))));
+    }
+    discovery.units.push_back(*std::move(unit));
+  }
+  for (const std::string& text : texts("root")) {
+    const Result<UserRoot> root = ParseUserRoot(text);
+    if (!root) return tl::unexpected<Error>(Usage("--root: " + root.error().message));
+    discovery.roots.push_back(*root);
+  }
+  if (values.count("roads") != 0) {
+    const Result<Roads> roads = Roads::Parse(values["roads"].as<std::string>());
+    if (!roads) return tl::unexpected<Error>(Usage("--roads: " + roads.error().message));
+    discovery.roads = *roads;
+  }
+  if (!(discovery.units.empty() && discovery.roots.empty()) &&
+      !discovery.roads.Allows(Road::kUser)) {
+    return tl::unexpected<Error>(
+        Usage("--roads closes the way of --unit and --root (user), which are given"));
+  }
+  return {};
 }
 
 Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& values) {
@@ -95,6 +141,9 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
       return tl::unexpected<Error>(Usage(
           fmt::format("-s: not [[SEG:]BUS:]DEV.FN in hexadecimal: {}", EscapeForTerminal(text))));
     }
+  }
+  if (const Status read = InterpretDiscovery(values, options.audit.discovery); !read) {
+    return tl::unexpected<Error>(read.error());
   }
   const Result<FailOn> fail_on = Choose<FailOn>(
       values, "fail-on",

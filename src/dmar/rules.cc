@@ -44,6 +44,11 @@ Tri BitOf(std::optional<uint64_t> word, const Field& field, unsigned bit) {
   return (field.Get(*word) >> bit & 1) != 0 ? Tri::kYes : Tri::kNo;
 }
 
+// Whether sources of a register disagree; the user knows better than any of them.
+bool Doubtful(const Known<uint64_t>& known) {
+  return known.disagrees() && known.chosen().origin != Origin::kUser;
+}
+
 // Bits that are reserved exactly when a capability is absent.
 ReservedBits Unless(Tri capability, uint64_t bits) {
   switch (capability) {
@@ -167,11 +172,11 @@ UnitRules UnitRules::For(const UnitState& unit) {
 
   std::optional<uint64_t> cap = unit.cap.get();
   if (cap && (*cap == UINT64_MAX || (hw::cap::kSagaw.Get(*cap) & kRealWidths) == 0 ||
-              hw::cap::kMgaw.Get(*cap) + 1 < kNarrowest || unit.cap.disagrees())) {
+              hw::cap::kMgaw.Get(*cap) + 1 < kNarrowest || Doubtful(unit.cap))) {
     cap.reset();
   }
   std::optional<uint64_t> ecap = unit.ecap.get();
-  if (ecap && (*ecap == UINT64_MAX || unit.ecap.disagrees())) ecap.reset();
+  if (ecap && (*ecap == UINT64_MAX || Doubtful(unit.ecap))) ecap.reset();
   rules.capabilities_known = cap.has_value();
   rules.extended_capabilities_known = ecap.has_value();
 

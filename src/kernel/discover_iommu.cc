@@ -89,13 +89,10 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
     }
     // Units that are ignored or failed are listed and not registered; never the other way round.
     if (registered.intel > units.units.size()) {
-      kernel.sink.Incomplete("kernel.disagree",
-                             "dmar_drhd_units lists {}, but iommu_device_list holds {} of Intel",
-                             units.units.size(), registered.intel);
+      kernel.sink.Incomplete("kernel.disagree", "{}, but iommu_device_list holds {} of Intel",
+                             units.evidence, registered.intel);
     }
-    return {IommuPresence::kIntel,
-            fmt::format("dmar_drhd_units lists {} unit{}", units.units.size(),
-                        units.units.size() == 1 ? "" : "s")};
+    return {IommuPresence::kIntel, units.evidence};
   }
   if (registered.amd != 0 || kernel.log.amd_vi) {
     if (registered.amd == 0) {
@@ -111,7 +108,7 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
   if (registered.other != 0) {
     return {IommuPresence::kOther, "iommu_device_list holds an IOMMU of neither Intel nor AMD"};
   }
-  if (!units.complete) return {IommuPresence::kUnknown, "dmar_drhd_units could not be read"};
+  if (!units.complete) return {IommuPresence::kUnknown, "dmar_drhd_units was not read"};
   if (registered.intel != 0) {
     // Units registered but not listed: the list was cut.
     kernel.sink.Incomplete("kernel.disagree",

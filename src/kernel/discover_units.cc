@@ -64,9 +64,11 @@ std::optional<uint64_t> TableMode(const KernelView& kernel, const UnitState& uni
                             uint64_t capability) -> std::optional<bool> {
     if ((unit.ecap.value() & capability) == 0) return false;
     if (value) return *value != 0;
-    // dmar_drhd_units was found, so kallsyms holds data symbols: a missing variable means a
-    // kernel without the mode.
-    if (kernel.symbols.All(symbol).empty()) return false;
+    // Where dmar_drhd_units is found, there are data symbols: a missing variable means a kernel
+    // without the mode.
+    const bool has_data_symbols = !kernel.symbols.All("dmar_drhd_units").empty();
+    if (kernel.symbols.All(symbol).empty() && has_data_symbols) return false;
+    if (!has_data_symbols) return std::nullopt;
     ReportFailure(kernel.sink, Effect::kIncomplete, label, value.error());
     return std::nullopt;
   };
@@ -395,6 +397,8 @@ UnitDiscovery DiscoverUnits(const KernelView& kernel) {
   std::stable_sort(
       discovery.units.begin(), discovery.units.end(),
       [](const UnitState& a, const UnitState& b) { return NumberOf(a) < NumberOf(b); });
+  discovery.evidence = fmt::format("dmar_drhd_units lists {} unit{}", discovery.units.size(),
+                                   discovery.units.size() == 1 ? "" : "s");
   return discovery;
 }
 

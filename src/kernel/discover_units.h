@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "dmar/unit_state.h"
@@ -17,6 +18,7 @@ struct UnitDiscovery {
   // The list was read from head to head: units.empty() then means that there is none.
   bool complete = false;
   std::vector<UnitState> units;  // in the order of their numbers
+  std::string evidence;          // what lists them: "dmar_drhd_units lists 2 units"
 };
 
 // DMAR_UNITS_SUPPORTED of current kernels.

@@ -25,8 +25,10 @@
 #include "kernel/kernel_image.h"
 #include "kernel/kernel_view.h"
 #include "kernel/log_facts.h"
+#include "kernel/log_units.h"
 #include "kernel/resource_tree.h"
 #include "kernel/search_roots.h"
+#include "kernel/user_units.h"
 #include "kernel/vmcoreinfo.h"
 
 namespace dmaudit {
@@ -78,12 +80,21 @@ Result<Vmcoreinfo> FindVmcoreinfo(const Dump& dump, DiagnosticSink& sink) {
   return Vmcoreinfo::Parse(AsText(found->descriptor), sink);
 }
 
-SymbolTable LoadSymbols(KernelImage& image, DiagnosticSink& sink) {
+// A way that the user closed.
+tl::unexpected<Error> Closed(Road road) {
+  return Fail(ErrorCode::kNotFound, "{} is closed by --roads", ToString(road));
+}
+
+SymbolTable LoadSymbols(KernelImage& image, const Roads& roads, DiagnosticSink& sink) {
   std::vector<std::string_view> wanted(kSymbols.begin(), kSymbols.end());
   wanted.insert(wanted.end(), kBtfSymbols.begin(), kBtfSymbols.end());
-  Result<SymbolTable> named = LoadKallsyms(image.vmcoreinfo(), image.reader(), wanted);
+  Result<SymbolTable> named = Closed(Road::kVmcoreinfo);
+  if (roads.Allows(Road::kVmcoreinfo)) {
+    named = LoadKallsyms(image.vmcoreinfo(), image.reader(), wanted);
+  }
   if (named) return *std::move(named);
-  Result<SymbolTable> found = SearchKallsyms(image, wanted);
+  Result<SymbolTable> found = Closed(Road::kSignature);
+  if (roads.Allows(Road::kSignature)) found = SearchKallsyms(image, wanted);
   if (found) {
     if (named.error().code != ErrorCode::kNotFound) {
       sink.Note("kernel.kallsyms", "kallsyms as VMCOREINFO locates it is not used: {}",
@@ -96,14 +107,30 @@ SymbolTable LoadSymbols(KernelImage& image, DiagnosticSink& sink) {
   return SymbolTable(fmt::format("none: {}", reason));
 }
 
+// Without CONFIG_KALLSYMS_ALL kallsyms holds functions alone: says what that costs.
+void ReportTextOnly(const SymbolTable& symbols, DiagnosticSink& sink) {
+  if (symbols.entries().empty()) return;
+  std::string missing;
+  for (const std::string_view name : kSymbols) {
+    if (!symbols.All(name).empty()) return;
+    missing += fmt::format("{}{}", missing.empty() ? "" : ", ", name);
+  }
+  sink.Incomplete("kernel.text-symbols",
+                  "kallsyms holds no variables (a kernel without CONFIG_KALLSYMS_ALL); not known: "
+                  "{}",
+                  missing);
+}
+
 std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelImage& image,
-                                            DiagnosticSink& sink) {
-  Result<Btf> named = LoadBtf(symbols, image.reader(), kStructures);
+                                            const Roads& roads, DiagnosticSink& sink) {
+  Result<Btf> named = Closed(Road::kBtfSymbols);
+  if (roads.Allows(Road::kBtfSymbols)) named = LoadBtf(symbols, image.reader(), kStructures);
   if (named) return std::make_unique<const Btf>(*std::move(named));
   std::string reason = named.error().message;
   // Where symbols name the bounds there is nothing to search for: what is there does not decode.
   if (named.error().code == ErrorCode::kNotFound) {
-    Result<Btf> found = SearchBtf(image, kStructures);
+    Result<Btf> found = Closed(Road::kBtfSearch);
+    if (roads.Allows(Road::kBtfSearch)) found = SearchBtf(image, kStructures);
     if (found) return std::make_unique<const Btf>(*std::move(found));
     reason += fmt::format("; {}", found.error().message);
   }
@@ -154,10 +181,11 @@ void DropNarrowWidths(const std::optional<ResourceTree>& iomem, const PhysicalMe
   });
 }
 
-void AddRam(const KernelView& kernel, const PhysicalMemory& memory, MachineState& machine) {
+void AddRam(const std::optional<ResourceTree>& iomem, const PhysicalMemory& memory,
+            MachineState& machine) {
   // Part of a tree would make a part of RAM look like all of it.
-  if (kernel.iomem && kernel.iomem->complete) {
-    std::vector<PhysRange> ram = SystemRam(*kernel.iomem);
+  if (iomem && iomem->complete) {
+    std::vector<PhysRange> ram = SystemRam(*iomem);
     if (!ram.empty()) {
       machine.system_ram.Add(std::move(ram), Origin::kKernelObject,
                              "iomem_resource \"System RAM\"");
@@ -175,10 +203,48 @@ void AddRam(const KernelView& kernel, const PhysicalMemory& memory, MachineState
   machine.system_ram.Add(std::move(described), Origin::kContainer, "memory the dump describes");
 }
 
-}  // namespace
+// The kernel's own list first; the log where that cannot be read; beside both the user's word.
+UnitDiscovery FindUnits(const KernelView& kernel, MemorySession& session,
+                        const DiscoveryOptions& options) {
+  UnitDiscovery units;
+  if (options.roads.Allows(Road::kKernelList)) units = DiscoverUnits(kernel);
+  if (units.units.empty() && !units.complete && options.roads.Allows(Road::kLogSearch)) {
+    units = UnitsFromLog(kernel, session);
+  }
+  if (options.has_user_units()) {
+    const bool alone = units.units.empty();
+    ApplyUserUnits(options, session, units.units, kernel.sink);
+    if (alone) units.evidence = "the user gives units";
+    if (alone && !units.complete) {
+      kernel.sink.Incomplete("kernel.user-units",
+                             "only the units that --unit and --root give are audited: the kernel's "
+                             "own were not found");
+    }
+  }
+  if (options.roads.Allows(Road::kLogSearch)) SearchRoots(kernel, session, units.units);
+  return units;
+}
 
-Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session,
-                                     DiagnosticSink& sink) {
+// A dump without a kernel in it, of which the user knows the units.
+MachineState MachineOfUser(const Error& no_kernel, MemorySession& session,
+                           const DiscoveryOptions& options, DiagnosticSink& sink) {
+  sink.Incomplete("kernel.none",
+                  "{}; audited is what --unit and --root give: whether there are more units, and "
+                  "devices behind none of them, is not known",
+                  no_kernel.message);
+  MachineState machine;
+  machine.identity.symbols_from = machine.identity.types_from = "none: no kernel found";
+  machine.identity.whose_tables = "the units that the user gives; no kernel found";
+  machine.iommu = IommuPresence::kIntel;
+  machine.iommu_evidence = "the user gives units";
+  ApplyUserUnits(options, session, machine.units, sink);
+  AddRam(std::nullopt, session.memory(), machine);
+  return machine;
+}
+
+// What the kernel that VMCOREINFO describes knew. The error: there is no such kernel.
+Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
+                                     const DiscoveryOptions& options) {
   if (!dump.info.machine.empty() && dump.info.machine != "x86_64") {
     return Fail(ErrorCode::kUnsupported, "the dump is of machine '{}', only x86_64 is read",
                 dump.info.machine);
@@ -190,8 +256,9 @@ Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session,
   AddressSpace space(session, tables->root);
 
   std::optional<KernelImage> image(std::in_place, *vmcoreinfo, space, session);
-  const SymbolTable symbols = LoadSymbols(*image, sink);
-  const std::unique_ptr<const TypeSource> types = LoadTypes(symbols, *image, sink);
+  const SymbolTable symbols = LoadSymbols(*image, options.roads, sink);
+  ReportTextOnly(symbols, sink);
+  const std::unique_ptr<const TypeSource> types = LoadTypes(symbols, *image, options.roads, sink);
   image.reset();  // its bytes are not needed further on
   LogFacts log = LoadLog(*vmcoreinfo, space, session, sink);
   const std::optional<ResourceTree> iomem = LoadResources(symbols, *types, space, sink);
@@ -210,8 +277,7 @@ Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session,
           : fmt::format("the kernel that VMCOREINFO describes ({})", tables->how);
   ReadIdentity(kernel, *vmcoreinfo, dump.info, machine.identity);
 
-  UnitDiscovery units = DiscoverUnits(kernel);
-  SearchRoots(kernel, session, units.units);
+  UnitDiscovery units = FindUnits(kernel, session, options);
   IommuVerdict iommu = DiscoverIommu(kernel, units);
   machine.iommu = iommu.presence;
   machine.iommu_evidence = std::move(iommu.evidence);
@@ -220,8 +286,17 @@ Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session,
   CrashkernelDiscovery crashkernel = DiscoverCrashkernel(kernel, session.memory());
   machine.reservations = std::move(crashkernel.reservations);
   machine.crash_kernel_loaded = std::move(crashkernel.loaded);
-  AddRam(kernel, session.memory(), machine);
+  AddRam(kernel.iomem, session.memory(), machine);
   return machine;
+}
+
+}  // namespace
+
+Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
+                                     const DiscoveryOptions& options) {
+  Result<MachineState> machine = MachineOfKernel(dump, session, sink, options);
+  if (machine || !options.has_user_units()) return machine;
+  return MachineOfUser(machine.error(), session, options, sink);
 }
 
 }  // namespace dmaudit

@@ -14,6 +14,7 @@
 #include "base/known.h"
 #include "base/result.h"
 #include "dmar/unit_state.h"
+#include "kernel/discovery_options.h"
 #include "vmcore/dump.h"
 #include "vmcore/memory/session.h"
 
@@ -74,9 +75,10 @@ struct MachineState {
 };
 
 // Reads everything above. Missing pieces are diagnostics that name symbol, type or member, and
-// leave the field unknown; only a dump in which no kernel can be found at all is an error.
-Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session,
-                                     DiagnosticSink& sink);
+// leave the field unknown; only a dump in which no kernel can be found at all, and for which the
+// user gives no unit either, is an error.
+Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
+                                     const DiscoveryOptions& options = {});
 
 }  // namespace dmaudit
 

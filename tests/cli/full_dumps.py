@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds dmaudit against whole real dumps: too large to bundle, too slow for ctest.
 
-    full_dumps.py [--checks rows,mutants,cut,distill] [--scratch FOLDER] DUMP|FOLDER...
+    full_dumps.py [--checks rows,mutants,cut,distill,roads] [--scratch FOLDER] DUMP|FOLDER...
 
 rows     the rows equal those of the oracle
 mutants  a leaf redirected into the reservation gives exit 1 and that row; a page table taken out
          gives exit 3 and names its page; both give exit 1, not complete (kdump-compressed only)
 cut      of the first 1 % ... 99 % of the file: complete only with the rows of the whole dump
 distill  the distilled dump has the same rows, findings and certainty
+roads    every way to symbols, types and units that applies gives the same report
 
 Folders are searched for kdump-compressed and ELF vmcores. One line per check. Exit status: 0 all is
 well, 1 something is not, 2 usage.
@@ -24,11 +25,12 @@ import subprocess
 import sys
 import tempfile
 
+from roads import ROADS, same_report
 from support import DMAUDIT, ROOT, check_cut, run
 import compare
 
 ORACLE = ROOT / "tests" / "oracle"
-CHECKS = ("rows", "mutants", "cut", "distill")
+CHECKS = ("rows", "mutants", "cut", "distill", "roads")
 
 
 def dumps_in(paths):
@@ -243,6 +245,18 @@ class Checker:
             for key in ("findings", "complete", "crashkernel", "units", "domains", "devices", "kernel"):
                 wrong = wrong or "; ".join(changes(key, self.report[key], report[key]))[:600]
         self.say("distilled", wrong, f"{path.stat().st_size} bytes")
+
+    def check_roads(self):
+        if self.status == 2:
+            self.say("roads", "", "skipped: cannot run")
+            return
+        for roads in ROADS:
+            ran = run("--format", "json", "--roads", roads, self.dump)
+            applies, wrong = same_report(roads, self.report, ran.json())
+            if not applies and ran.json()["complete"]:
+                wrong = "complete though the ways lead nowhere"
+            self.say(f"roads {roads}", wrong, "" if applies else "does not apply: " + "; ".join(
+                ran.json()["incomplete_because"])[:200])
 
 
 def main(arguments):

@@ -153,6 +153,15 @@ TEST_CASE("claims that disagree reject nothing") {
   CHECK(UnitRules::For(unit).address_bits == 52);
 }
 
+TEST_CASE("what the user says of a register is no matter of doubt") {
+  UnitState unit = MakeUnit(PhysAddr(0), false, kRichCap, kServerEcap, 46);
+  unit.cap.Add(kRichCap ^ 0x100, Origin::kUser, "--unit");
+  unit.ecap.Add(kServerEcap ^ 0x40, Origin::kUser, "--unit");
+  CHECK(UnitRules::For(unit).capabilities_known);
+  CHECK(UnitRules::For(unit).extended_capabilities_known);
+  CHECK(UnitRules::For(unit).pass_through == Tri::kNo);
+}
+
 TEST_CASE("registers that no working unit has count as unknown") {
   CHECK_FALSE(MakeRules(false, 0).capabilities_known);
   CHECK_FALSE(MakeRules(false, ~uint64_t{0}).capabilities_known);

@@ -26,10 +26,11 @@ inline UnitState MakeUnit(PhysAddr root, bool scalable, uint64_t cap = kRichCap,
                           uint64_t ecap = kServerEcap | kPasidBit, unsigned haw = 46) {
   UnitState unit;
   unit.name = "dmar0";
-  unit.cap = Known<uint64_t>(cap, Origin::kUser, "test");
-  unit.ecap = Known<uint64_t>(ecap, Origin::kUser, "test");
-  unit.rtaddr = Known<uint64_t>(root.value() | (scalable ? 0x400U : 0U), Origin::kUser, "test");
-  unit.host_address_width = Known<unsigned>(haw, Origin::kUser, "test");
+  unit.cap = Known<uint64_t>(cap, Origin::kKernelShadow, "test");
+  unit.ecap = Known<uint64_t>(ecap, Origin::kKernelShadow, "test");
+  unit.rtaddr =
+      Known<uint64_t>(root.value() | (scalable ? 0x400U : 0U), Origin::kKernelShadow, "test");
+  unit.host_address_width = Known<unsigned>(haw, Origin::kKernelShadow, "test");
   return unit;
 }
 

@@ -434,8 +434,11 @@ TEST_CASE("no unit anywhere is no IOMMU; a list that was not read leaves it open
             [](MachineScene& s) { s.SetState("iommu_device_list", ByteState::kExcluded); });
   CHECK(open.state.iommu == IommuPresence::kUnknown);
   CHECK(open.scene.Count("kernel.iommu-unknown", Effect::kIncomplete) == 1);
-  Look lost([](MachineScene& s) { s.units = 0; },
-            [](MachineScene& s) { s.SetState("dmar_drhd_units", ByteState::kExcluded); });
+  const auto no_units = [](MachineScene& s) {
+    s.units = 0;
+    s.log.clear();
+  };
+  Look lost(no_units, [](MachineScene& s) { s.SetState("dmar_drhd_units", ByteState::kExcluded); });
   CHECK(lost.state.iommu == IommuPresence::kUnknown);
   CHECK(lost.scene.sink.incomplete());
 }
@@ -444,6 +447,7 @@ TEST_CASE("a kernel without dmar_drhd_units in its symbols leaves the IOMMU unkn
   Look look([](MachineScene& s) {
     std::erase_if(s.variables, [](const auto& v) { return v.name == "dmar_drhd_units"; });
     s.units = 0;
+    s.log.clear();
   });
   CHECK(look.state.iommu == IommuPresence::kUnknown);
   CHECK(look.scene.Count("kernel.no-symbol", Effect::kIncomplete) == 1);
@@ -645,14 +649,14 @@ TEST_CASE("without symbols or types the rest is still said, and incomplete") {
   });
   CHECK(symbols.state.identity.symbols_from.starts_with("none: kallsyms_names: "));
   CHECK(symbols.state.identity.release.value() == "6.1.0");
-  CHECK(symbols.state.iommu == IommuPresence::kUnknown);
+  CHECK(symbols.state.iommu_evidence == "the log names 1 unit");
   CHECK_FALSE(symbols.state.reservations);
   CHECK(symbols.scene.Count("kernel.no-symbols", Effect::kIncomplete) == 1);
   Look types(nullptr, [](MachineScene& s) {
     s.memory().WriteU64(PhysAddr(MachineScene::Physical(MachineScene::kBtf)), 0);
   });
   CHECK(types.state.identity.types_from.starts_with("none: BTF: magic is "));
-  CHECK(types.state.units.empty());
+  CHECK(types.state.iommu_evidence == "the log names 1 unit");
   CHECK(types.scene.sink.incomplete());
 }
 

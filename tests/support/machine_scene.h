@@ -104,9 +104,10 @@ class MachineScene {
     BuildVmcoreinfo();
   }
 
-  Result<MachineState> Discover(ReadRecorder* recorder = nullptr) {
+  Result<MachineState> Discover(ReadRecorder* recorder = nullptr,
+                                const DiscoveryOptions& options = {}) {
     MemorySession session(*memory_, recorder);
-    return DiscoverMachine(dump, session, sink);
+    return DiscoverMachine(dump, session, sink, options);
   }
 
   // Address of a variable, of an object such as "iommu0", or of a member of one: "iommu0.cap".
@@ -206,6 +207,7 @@ class MachineScene {
     Structure("iommu_device", {{"list", list, 16}, {"ops", pointer, 8}});
     Structure("intel_iommu", {{"reg", pointer, 8},
                               {"reg_phys", u64, 8, has_reg_phys},
+                              {"reg_size", u64, 8, has_reg_phys},
                               {"cap", u64, 8},
                               {"ecap", u64, 8},
                               {"gcmd", u32, 4},

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the user decides about how a machine is discovered.
+#ifndef DMAUDIT_KERNEL_DISCOVERY_OPTIONS_H_
+#define DMAUDIT_KERNEL_DISCOVERY_OPTIONS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "kernel/roads.h"
+
+namespace dmaudit {
+
+// A unit as the user knows it: its registers, all of them needed to walk its tables.
+struct UserUnit {
+  std::string name;
+  uint16_t segment = 0;
+  uint64_t cap = 0;
+  uint64_t ecap = 0;
+  uint64_t rtaddr = 0;  // with the table mode in bits 11:10
+};
+
+// A root table as the user knows it; of the unit it belongs to nothing is said.
+struct UserRoot {
+  PhysAddr table;                // 4 KiB aligned
+  std::optional<bool> scalable;  // nullopt: to be told from the tables
+};
+
+struct DiscoveryOptions {
+  std::vector<UserUnit> units;
+  std::vector<UserRoot> roots;
+  Roads roads;
+
+  // Whether the user gives units that may be used.
+  bool has_user_units() const {
+    return roads.Allows(Road::kUser) && !(units.empty() && roots.empty());
+  }
+};
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_KERNEL_DISCOVERY_OPTIONS_H_
