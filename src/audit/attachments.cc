@@ -62,6 +62,30 @@ class Collector {
   std::map<std::pair<size_t, AddressSpace>, size_t> domains_;
 };
 
+// Translation for no device at all is not how a machine runs: the tables may be fine and the reading
+// of them wrong, since their place, their mode and the capabilities are the kernel's word and not
+// registers. One unit can be without devices, if it has no entry at all; all of them cannot, since
+// one has the host bridge behind it.
+void CheckForDevices(const std::vector<AuditedUnit>& units, DiagnosticSink& sink) {
+  bool none = !units.empty();
+  for (const AuditedUnit& unit : units) {
+    const WalkAccounting& entries = unit.accounting;
+    none = none && unit.status == UnitStatus::kWalked && entries.visited != 0 &&
+           entries.leaves == 0 && entries.unreadable == 0;
+    const uint64_t present = entries.tables + entries.dead + entries.rejected;
+    if (entries.leaves != 0 || present == 0) continue;
+    sink.Incomplete("unit.no-device",
+                    "{}: of {} root, context and PASID entries that are present ({} refused) none "
+                    "translates for a device: table mode or capabilities may be other ones",
+                    unit.state.name, present, entries.rejected);
+    none = false;
+  }
+  if (none) {
+    sink.Incomplete("unit.no-device",
+                    "the root tables are empty: translation is on, and no unit has a device");
+  }
+}
+
 // Devices in order, and domains in the order of their first device.
 void Order(Attachments& out) {
   std::sort(out.devices.begin(), out.devices.end(),
@@ -117,6 +141,7 @@ Attachments CollectAttachments(const std::vector<UnitState>& units,
       sink.Incomplete("unit.unwalkable", "{}: {}", state.name, walked.error().message);
     }
   }
+  CheckForDevices(out.units, sink);
   Order(out);
   // A mistyped address must not read as "this device reaches nothing".
   if (filter && out.devices.empty()) {

@@ -189,6 +189,25 @@ TEST_CASE("a root table that cannot be read leaves nothing complete") {
   CHECK_FALSE(scene.Audit().complete());
 }
 
+TEST_CASE("tables that translate for no device are a gap: they may be read the wrong way") {
+  Scene refused;  // reserved bits in the only context entry
+  refused.tables.Set(PhysAddr(refused.context.value() + 8), 0x10000000701);
+  CHECK(refused.Audit().incomplete_because.size() == 1);
+
+  Scene empty;  // the root table of the only unit
+  empty.tables.Set(TableBuilder::LegacyRootEntry(empty.root, 0), 0);
+  CHECK(empty.Audit().incomplete_because.size() == 1);
+
+  Scene beside;  // one unit without devices beside one with a device
+  beside.machine.units.push_back(beside.machine.units[0]);
+  beside.machine.units[1].rtaddr = {beside.tables.NewPage().value(), Origin::kDerived, "test"};
+  CHECK(beside.Audit().complete());
+
+  Scene wrong_mode;  // legacy tables of a unit that is said to be in scalable mode
+  wrong_mode.machine.units[0].rtaddr = {wrong_mode.root.value() | 0x400, Origin::kDerived, "test"};
+  CHECK_FALSE(wrong_mode.Audit().complete());
+}
+
 TEST_CASE("devices in pass-through are one finding, and no overlap") {
   Scene scene;
   for (const uint8_t devfn : {uint8_t{0x08}, uint8_t{0x10}}) {
