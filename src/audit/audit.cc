@@ -121,7 +121,9 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
     if (result.domains[i].identity != IdentityKind::kWhole) builder.AddOverlaps(i, overlaps);
   }
   builder.AddReach();
-  builder.AddCrashKernel();
+  // Where a reservation is missed, that there is none is no fact to report.
+  const bool none = result.machine.reservations && result.machine.reservations->empty();
+  if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();
   result.findings = builder.Take();
 
   for (const AuditedUnit& unit : result.units) result.accounting += unit.accounting;

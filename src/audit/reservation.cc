@@ -20,6 +20,7 @@ void SettleReservations(const AuditOptions& options, MachineState& machine, Diag
   }
   machine.reservations = std::move(given);
   sink.Settle("kernel.no-reservation");
+  sink.Settle("kernel.reservation-doubtful");
 }
 
 }  // namespace dmaudit

@@ -75,6 +75,11 @@ class CrashkernelReader {
     reservation.range.Add(range, origin, std::move(place));
   }
 
+  // Never set, or given back through /sys/kernel/kexec_crash_size down to nothing.
+  static bool IsUnset(uint64_t start, uint64_t end) {
+    return (start == 0 && end == 0) || (start != 0 && end == start - 1);
+  }
+
   // crashk_res or crashk_low_res. True when it is known what the variable reserves, if anything.
   bool ReadResource(ReservationKind kind) {
     const std::string_view symbol = ToString(kind);
@@ -97,8 +102,7 @@ class CrashkernelReader {
       Report(Effect::kIncomplete, symbol, failed->error());
       return false;
     }
-    // Never set, or given back through /sys/kernel/kexec_crash_size down to nothing.
-    if ((*start == 0 && *end == 0) || (*start != 0 && *end == *start - 1)) return true;
+    if (IsUnset(*start, *end)) return true;
     if (*end < *start) {
       kernel_.sink.Incomplete("kernel.damaged",
                               "{} at {:#x} ends at {:#x} before it begins at {:#x}", symbol,
@@ -166,6 +170,9 @@ class CrashkernelReader {
       if (resource.name != "Crash kernel" || unmatched.size() == kMaxRivals) continue;
       const bool is_variable =
           std::find(variables_.begin(), variables_.end(), resource.address) != variables_.end();
+      if (is_variable && IsUnset(resource.range.first.value(), resource.range.last.value())) {
+        continue;
+      }
       Reservation* reservation = Match(resource.range);
       if (reservation == nullptr) {
         unmatched.push_back(&resource);
@@ -200,12 +207,28 @@ class CrashkernelReader {
         const bool fits = line.rounded && line.range.first == known.first.AlignDown(kLogRounding) &&
                           line.range.size() == (known.size() & ~(kLogRounding - 1));
         reservation->range.Add(fits ? known : line.range, Origin::kLog, ToString(line.line));
+        CheckLeftOut(line, &known);
       } else if (line.kind == ReservationKind::kLow ? low_known_ : high_known_) {
         kernel_.sink.Note("kernel.disagree", "{}: {} does not hold this any more",
                           ToString(line.line), ToString(line.kind));
+        CheckLeftOut(line, nullptr);
       } else {
         Add(line.kind, line.range, Origin::kLog, ToString(line.line));
       }
+    }
+  }
+
+  // A reservation can be given back, and then the log alone holds it. But memory that the log says
+  // was reserved and that the dump leaves out was the crash kernel's: a variable that lies elsewhere
+  // is damaged.
+  void CheckLeftOut(const LogReservation& line, const PhysRange* known) {
+    for (const PhysRange& gap : Gaps(memory_, line.range)) {
+      if (known != nullptr && known->Contains(gap)) continue;
+      kernel_.sink.Incomplete("kernel.reservation-doubtful",
+                              "{} does not hold {}, which {} says and the dump leaves out: where the "
+                              "crash kernel's memory was is not certain",
+                              ToString(line.kind), Text(gap), ToString(line.line));
+      return;
     }
   }
 
@@ -250,7 +273,7 @@ class CrashkernelReader {
     if (*image != 0 && discovery.reservations &&
         std::none_of(discovery.reservations->begin(), discovery.reservations->end(), is_main)) {
       // Loading needs memory in crashk_res, and while a kernel is loaded that cannot be given back.
-      kernel_.sink.Incomplete("kernel.disagree",
+      kernel_.sink.Incomplete("kernel.reservation-doubtful",
                               "a crash kernel was loaded (kexec_crash_image is {:#x}), but where "
                               "its memory is reserved is not known",
                               *image);

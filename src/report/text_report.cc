@@ -378,7 +378,10 @@ class TextReport {
 std::string CleanSubject(const AuditResult& result) {
   const MachineState& machine = result.machine;
   if (!machine.reservations) return "where the crash kernel's memory was is not known";
-  if (machine.reservations->empty()) return "no memory was reserved for a crash kernel";
+  if (machine.reservations->empty()) {
+    return result.complete() ? "no memory was reserved for a crash kernel"
+                             : "no memory reserved for a crash kernel was found";
+  }
   const std::string of = result.filter ? fmt::format(" of -s {}", ToString(*result.filter)) : "";
   // What was not seen is not denied.
   const std::string subject =

@@ -306,6 +306,17 @@ TEST_CASE("no reservation is a result; a reservation that is not known is a gap"
   CHECK(unknown.incomplete_because.size() == 1);
 }
 
+TEST_CASE("a reservation that is missed is no result, and no gap where the user gives one") {
+  Scene scene;
+  scene.machine.reservations->clear();
+  scene.sink.Incomplete("kernel.reservation-doubtful", "missed");
+  const AuditResult missed = scene.Audit();
+  CHECK(missed.findings.empty());
+  CHECK_FALSE(missed.complete());
+  scene.options.crashkernel = {kReserved};
+  CHECK(scene.Audit().complete());
+}
+
 TEST_CASE("a crash kernel that was not loaded is said, one that is not known to be is not") {
   Scene scene;
   scene.machine.crash_kernel_loaded = {false, Origin::kKernelObject, "test"};

@@ -509,7 +509,8 @@ TEST_CASE("a crash kernel that was loaded nowhere is no machine without a reserv
                   s.Set("kexec_crash_image", image);
                 });
   };
-  CHECK(empty(MachineScene::kSlab).scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+  CHECK(empty(MachineScene::kSlab)
+            .scene.Count("kernel.reservation-doubtful", Effect::kIncomplete) == 1);
   CHECK_FALSE(empty(0).scene.sink.incomplete());
 }
 
@@ -575,6 +576,45 @@ TEST_CASE("rival claims: tree, gap and log") {
     s.log = {"crashkernel reserved: 0x0000000020000000 - 0x0000000038000000 (384 MB)"};
   });
   CHECK(shrunk.scene.Count("kernel.disagree", Effect::kNote) == 1);
+}
+
+TEST_CASE("a variable that does not hold what the log says and the dump leaves out is doubtful") {
+  const auto with_range = [](uint64_t start, uint64_t end, uint64_t next_ram) {
+    return Look(
+        [next_ram](MachineScene& s) {
+          s.log = {"crashkernel reserved: 0x0000000020000000 - 0x0000000030000000 (256 MB)"};
+          s.ram[2].first = PhysAddr(next_ram);
+          s.iomem[1].children.pop_back();  // in a kernel that is the variable itself
+        },
+        [start, end](MachineScene& s) {
+          s.Set("crashk_res.start", start);
+          s.Set("crashk_res.end", end);
+        });
+  };
+  const auto doubts = [&](uint64_t start, uint64_t end, uint64_t next_ram = 0x30000000) {
+    return with_range(start, end, next_ram)
+        .scene.Count("kernel.reservation-doubtful", Effect::kIncomplete);
+  };
+  CHECK(doubts(0x20000000, 0x2fffffff) == 0);
+  CHECK(doubts(0x20000000, 0x2fffefff) == 1);
+  CHECK(doubts(0x38000000, 0x3fffffff) == 1);
+  // Given back: the dump holds it.
+  CHECK(doubts(0x20000000, 0x27ffffff, 0x28000000) == 0);
+  CHECK(doubts(0x38000000, 0x3fffffff, 0x20000000) == 0);
+}
+
+TEST_CASE("the variable's own place in the tree is no claim when it reserves nothing") {
+  Look look([](MachineScene& s) { s.ram = {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}; },
+            [](MachineScene& s) {
+              s.Set("crashk_res.start", 0);
+              s.Set("crashk_res.end", 0);
+              s.Set("kexec_crash_image", 0);
+              // Linked into the tree as the kernel does it.
+              s.Set("crashk_res.name", s.At("iomem_resource_b_b") + 0x100);
+              s.Set("iomem_resource_b_a.sibling", s.At("crashk_res"));
+            });
+  REQUIRE(look.state.reservations);
+  CHECK(look.state.reservations->empty());
 }
 
 TEST_CASE("rivals stand in for a variable that cannot be read") {
