@@ -62,10 +62,10 @@ class Collector {
   std::map<std::pair<size_t, AddressSpace>, size_t> domains_;
 };
 
-// Translation for no device at all is not how a machine runs: the tables may be fine and the reading
-// of them wrong, since their place, their mode and the capabilities are the kernel's word and not
-// registers. One unit can be without devices, if it has no entry at all; all of them cannot, since
-// one has the host bridge behind it.
+// Translation for no device at all is not how a machine runs: the tables may be fine and the
+// reading of them wrong, since their place, their mode and the capabilities are the kernel's word
+// and not registers. One unit can be without devices, if it has no entry at all; all of them
+// cannot, since one has the host bridge behind it.
 void CheckForDevices(const std::vector<AuditedUnit>& units, DiagnosticSink& sink) {
   bool none = !units.empty();
   for (const AuditedUnit& unit : units) {

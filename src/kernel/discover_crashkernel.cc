@@ -219,15 +219,16 @@ class CrashkernelReader {
   }
 
   // A reservation can be given back, and then the log alone holds it. But memory that the log says
-  // was reserved and that the dump leaves out was the crash kernel's: a variable that lies elsewhere
-  // is damaged.
+  // was reserved and that the dump leaves out was the crash kernel's: a variable that lies
+  // elsewhere is damaged.
   void CheckLeftOut(const LogReservation& line, const PhysRange* known) {
     for (const PhysRange& gap : Gaps(memory_, line.range)) {
       if (known != nullptr && known->Contains(gap)) continue;
-      kernel_.sink.Incomplete("kernel.reservation-doubtful",
-                              "{} does not hold {}, which {} says and the dump leaves out: where the "
-                              "crash kernel's memory was is not certain",
-                              ToString(line.kind), Text(gap), ToString(line.line));
+      kernel_.sink.Incomplete(
+          "kernel.reservation-doubtful",
+          "{} does not hold {}, which {} says and the dump leaves out: where the "
+          "crash kernel's memory was is not certain",
+          ToString(line.kind), Text(gap), ToString(line.line));
       return;
     }
   }

@@ -3,9 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
+#include "base/number.h"
 #include "kernel/type_view.h"
 
 namespace dmaudit {
@@ -65,6 +67,22 @@ std::optional<bool> ListIsEmpty(const KernelView& kernel, std::string_view symbo
   return *next == head->value() || *next == 0;
 }
 
+// A unit whose registers the kernel has claimed in the resource tree and that is not listed.
+const Resource* UnlistedUnit(const KernelView& kernel, const UnitDiscovery& units) {
+  if (!kernel.iomem) return nullptr;
+  for (const Resource& resource : kernel.iomem->resources) {
+    const std::string_view name = resource.name;
+    if (!name.starts_with("dmar") || !ParseDecimal(name.substr(4))) continue;
+    const bool listed =
+        std::any_of(units.units.begin(), units.units.end(), [&](const UnitState& unit) {
+          return unit.name == name ||
+                 (unit.register_base && unit.register_base.value() == resource.range.first);
+        });
+    if (!listed) return &resource;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units) {
@@ -81,6 +99,12 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
                            "iommu_device_list holds {} of neither Intel nor AMD: not read",
                            registered.other);
   }
+  const Resource* unlisted = UnlistedUnit(kernel, units);
+  if (unlisted != nullptr) {
+    kernel.sink.Incomplete("kernel.disagree",
+                           "iomem_resource has {} at {:#x}, which dmar_drhd_units does not list",
+                           unlisted->name, unlisted->range.first.value());
+  }
   if (!units.units.empty()) {
     if (registered.amd != 0) {
       kernel.sink.Incomplete("kernel.amd-vi",
@@ -88,9 +112,12 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
                              registered.amd);
     }
     // Units that are ignored or failed are listed and not registered; never the other way round.
-    if (registered.intel > units.units.size()) {
-      kernel.sink.Incomplete("kernel.disagree", "{}, but iommu_device_list holds {} of Intel",
-                             units.evidence, registered.intel);
+    const auto driven = static_cast<size_t>(std::count_if(
+        units.units.begin(), units.units.end(), [](const UnitState& u) { return !u.ignored; }));
+    if (registered.intel > driven) {
+      kernel.sink.Incomplete("kernel.disagree",
+                             "{}, {} not ignored, but iommu_device_list holds {} of Intel",
+                             units.evidence, driven, registered.intel);
     }
     return {IommuPresence::kIntel, units.evidence};
   }
@@ -109,6 +136,9 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
     return {IommuPresence::kOther, "iommu_device_list holds an IOMMU of neither Intel nor AMD"};
   }
   if (!units.complete) return {IommuPresence::kUnknown, "dmar_drhd_units was not read"};
+  if (unlisted != nullptr) {
+    return {IommuPresence::kUnknown, "dmar_drhd_units and iomem_resource disagree"};
+  }
   if (registered.intel != 0) {
     // Units registered but not listed: the list was cut.
     kernel.sink.Incomplete("kernel.disagree",

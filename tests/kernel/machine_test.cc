@@ -349,6 +349,7 @@ TEST_CASE("a unit without structure: ignored, or unknown") {
   Look ignored(nullptr, [](MachineScene& s) {
     s.Set("drhd0.iommu", 0);
     s.Set("drhd0.ignored", 1);  // iommu lies behind it in a word of its own
+    s.Set("iommu_device_list", s.At("iommu_device_list"));
   });
   CHECK(ignored.unit().ignored);
   CHECK_FALSE(ignored.unit().gcmd.known());
@@ -486,8 +487,34 @@ TEST_CASE("lists of units that do not fit together make the audit incomplete") {
            [](MachineScene& s) { s.Set("drhd0.list", s.At("dmar_drhd_units")); });
   CHECK(cut.state.units.size() == 1);
   CHECK(cut.scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+  // An ignored unit is not registered, and makes up for none that is missing.
+  Look ignored(
+      [](MachineScene& s) {
+        s.units = 3;
+        s.bit_fields = false;
+      },
+      [](MachineScene& s) {
+        s.Set("drhd0.ignored", 1);
+        s.Set("iommu0.iommu", s.At("iommu2.iommu"));  // behind unit 1
+        s.Set("iommu_device_list", s.At("iommu1.iommu"));
+        s.Set("iommu1.iommu", s.At("iommu2.iommu"));
+        s.Set("drhd1.list", s.At("dmar_drhd_units"));
+      });
+  CHECK(ignored.state.units.size() == 2);
+  CHECK(ignored.scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+  // The resource tree knows of a unit.
+  const auto claimed = [](MachineScene& s) {
+    s.iomem.back() = {"dmar1", 0xfed91000, 0xfed91fff, {}};
+  };
+  Look unlisted(claimed);
+  CHECK(unlisted.scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
+  Look empty(nullptr, [](MachineScene& s) {
+    for (const char* list : {"dmar_drhd_units", "iommu_device_list"}) s.Set(list, s.At(list));
+  });
+  CHECK(empty.state.iommu == IommuPresence::kUnknown);
+  CHECK(empty.scene.Count("kernel.disagree", Effect::kIncomplete) == 1);
   // No unit, and an IOMMU of which nothing can be read.
-  Look unread([](MachineScene& s) { s.units = 1; },
+  Look unread([](MachineScene& s) { s.iomem.pop_back(); },
               [](MachineScene& s) {
                 s.Set("dmar_drhd_units", s.At("dmar_drhd_units"));
                 const uint64_t device = s.At("iommu0.iommu");
@@ -509,8 +536,9 @@ TEST_CASE("a crash kernel that was loaded nowhere is no machine without a reserv
                   s.Set("kexec_crash_image", image);
                 });
   };
-  CHECK(empty(MachineScene::kSlab)
-            .scene.Count("kernel.reservation-doubtful", Effect::kIncomplete) == 1);
+  CHECK(
+      empty(MachineScene::kSlab).scene.Count("kernel.reservation-doubtful", Effect::kIncomplete) ==
+      1);
   CHECK_FALSE(empty(0).scene.sink.incomplete());
 }
 
@@ -604,15 +632,18 @@ TEST_CASE("a variable that does not hold what the log says and the dump leaves o
 }
 
 TEST_CASE("the variable's own place in the tree is no claim when it reserves nothing") {
-  Look look([](MachineScene& s) { s.ram = {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}; },
-            [](MachineScene& s) {
-              s.Set("crashk_res.start", 0);
-              s.Set("crashk_res.end", 0);
-              s.Set("kexec_crash_image", 0);
-              // Linked into the tree as the kernel does it.
-              s.Set("crashk_res.name", s.At("iomem_resource_b_b") + 0x100);
-              s.Set("iomem_resource_b_a.sibling", s.At("crashk_res"));
-            });
+  Look look(
+      [](MachineScene& s) {
+        s.ram = {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}};
+      },
+      [](MachineScene& s) {
+        s.Set("crashk_res.start", 0);
+        s.Set("crashk_res.end", 0);
+        s.Set("kexec_crash_image", 0);
+        // Linked into the tree as the kernel does it.
+        s.Set("crashk_res.name", s.At("iomem_resource_b_b") + 0x100);
+        s.Set("iomem_resource_b_a.sibling", s.At("crashk_res"));
+      });
   REQUIRE(look.state.reservations);
   CHECK(look.state.reservations->empty());
 }

@@ -338,6 +338,7 @@ class MachineScene {
     }
   }
   void BuildResources() {
+    if (units == 0) std::erase_if(iomem, [](const Range& r) { return r.name.starts_with("dmar"); });
     if (places_.contains("iomem_resource")) BuildChildren(iomem, "iomem_resource");
   }
   void BuildLog() {
