@@ -67,6 +67,18 @@ Status CheckOutput(const Options& options) {
   return {};
 }
 
+// Options in front of a command make it an operand: say so rather than that there is no such file.
+Status CheckOperands(const Options& options) {
+  for (const std::string& path : options.paths) {
+    for (const Command& command : Commands()) {
+      if (path != command.syntax.name || access(path.c_str(), F_OK) == 0) continue;
+      return Fail(ErrorCode::kUsage, "{}: the command comes first: dmaudit {} [OPTION]... {}", path,
+                  path, command.syntax.operands);
+    }
+  }
+  return {};
+}
+
 // A file opened while one of these is closed would get its number, and diagnostics would be written
 // into it. For reading only: what is written there still fails.
 void HoldStandardDescriptors() {
@@ -75,12 +87,15 @@ void HoldStandardDescriptors() {
   }
 }
 
-// Machines read standard output (or -o FILE): they get the reason there too.
+// Machines read standard output (or -o FILE, where it can be written): they get the reason there
+// too.
 void WriteFailure(const std::vector<std::string>& paths, const Error& error,
                   const std::string& output) {
-  OutputFile out(output);
-  WriteJsonError(paths, error, out);
-  (void)out.Close();
+  for (const std::string& place : {output, std::string()}) {
+    OutputFile out(place);
+    WriteJsonError(paths, error, out);
+    if (out.Close()) return;
+  }
 }
 
 // Whether arguments that could not be parsed ask for JSON all the same.
@@ -103,9 +118,6 @@ int Main(std::vector<std::string> arguments) {
   if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
     return Print(Overview());
   }
-  if (arguments[0] == "--version") {
-    return Print(fmt::format("dmaudit {}\ncodecs: {}\n", kVersion, SupportedCodecs()));
-  }
   const Command* command = &Commands()[0];
   for (const Command& candidate : Commands()) {
     if (arguments[0] != candidate.syntax.name) continue;
@@ -113,13 +125,20 @@ int Main(std::vector<std::string> arguments) {
     arguments.erase(arguments.begin());
     break;
   }
+  if (!arguments.empty() && arguments[0] == "--version") {
+    return Print(fmt::format("dmaudit {}\ncodecs: {}\n", kVersion, SupportedCodecs()));
+  }
   const Result<Options> options = ParseOptions(command->syntax, arguments);
   if (!options) {
     if (AsksForJson(*command, arguments)) WriteFailure({}, options.error(), "");
     return Complain(options.error());
   }
   if (options->help) return Print(HelpText(command->syntax));
-  if (const Status safe = CheckOutput(*options); !safe) return Complain(safe.error());
+  for (const Status& check : {CheckOperands(*options), CheckOutput(*options)}) {
+    if (check) continue;
+    if (options->format == "json") WriteFailure(options->paths, check.error(), "");
+    return Complain(check.error());
+  }
   const Result<int> status = command->run(command->syntax, *options);
   if (status) return *status;
   if (options->format == "json") WriteFailure(options->paths, status.error(), options->output);

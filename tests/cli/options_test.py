@@ -172,6 +172,18 @@ class UsageTest(CliTest):
                 self.assertTrue(ran.json()["error"]["message"])
         self.assertEqual(run("mappings", "--format", "json", fixture(CLEAN)).out, "")
 
+    def test_json_on_standard_output_where_the_file_cannot_be_written(self):
+        for options in (("-o", self.scratch() / "none" / "out"), ("-o", fixture(CLEAN))):
+            with self.subTest(options):
+                ran = run("--format", "json", fixture(CLEAN), *options)
+                self.assertEqual(ran.status, 2, ran)
+                self.assertTrue(ran.json()["error"]["message"])
+
+    def test_a_command_behind_an_option_is_pointed_out(self):
+        for command in COMMANDS:
+            with self.subTest(command):
+                self.cannot_run(run("-q", command, fixture(CLEAN)), f"dmaudit {command} [OPTION]")
+
     def test_help(self):
         for option in ("--help", "-h"):
             ran = run(option)
@@ -195,6 +207,8 @@ class UsageTest(CliTest):
         self.assertRegex(ran.out, r"^dmaudit \d+\.\d+\.\d+\n")
         for codec in ("zlib", "lzo", "snappy", "zstd"):
             self.assertIn(codec, ran.out)
+        for command in COMMANDS:
+            self.assertEqual(run(command, "--version").out, ran.out)
 
     def test_misuse(self):
         dump = fixture(CLEAN)
