@@ -50,7 +50,8 @@ const FindingKind kUnitIgnored = {
     "reach.unit-ignored", Severity::kWarning,
     "the kernel ignores a unit that has devices behind it",
     "Nobody programmed the unit's tables: every bus master behind it reaches all memory."};
-const FindingKind kNoIommu = {"reach.no-iommu", Severity::kWarning, "the kernel knows no IOMMU",
+const FindingKind kNoIommu = {"reach.no-iommu", Severity::kWarning,
+                              "the kernel knows no IOMMU, or drives none",
                               "Every bus master reaches all memory, the crash kernel included."};
 const FindingKind kDeviceTlb = {"device.device-tlb", Severity::kInfo,
                                 "devices may use translations that they cached themselves (ATS)",

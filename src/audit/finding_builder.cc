@@ -20,6 +20,12 @@ const FindingKind& OverlapKind(ReservationKind reservation, bool writable) {
   return reservation == ReservationKind::kCma ? findings::kOverlapCma : findings::kOverlapWritable;
 }
 
+// An ignored unit without a device behind it is how the kernel skips empty ones.
+bool IgnoredAsEmpty(const AuditedUnit& unit) {
+  return unit.status == UnitStatus::kIgnored && unit.state.scope_devices &&
+         unit.state.scope_devices.value() == 0;
+}
+
 }  // namespace
 
 std::vector<DeviceRef> FindingBuilder::DevicesOf(const AuditedDomain& domain) const {
@@ -140,9 +146,7 @@ void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, std::s
   Finding finding;
   finding.kind = &kind;
   for (const AuditedUnit& unit : result_.units) {
-    // An ignored unit without a device behind it is how the kernel skips empty ones.
-    const bool empty = unit.state.scope_devices && unit.state.scope_devices.value() == 0;
-    if (unit.status == status && !(status == UnitStatus::kIgnored && empty)) {
+    if (unit.status == status && !IgnoredAsEmpty(unit)) {
       finding.units.push_back(unit.state.name);
     }
   }
@@ -217,6 +221,16 @@ void FindingBuilder::AddReach() {
     finding.message = fmt::format("no IOMMU ({}); every bus master reaches all memory",
                                   result_.machine.iommu_evidence);
     finding.headline = "no IOMMU: every bus master reaches all memory";
+    findings_.push_back(std::move(finding));
+  }
+  const std::vector<AuditedUnit>& units = result_.units;
+  if (!units.empty() && std::all_of(units.begin(), units.end(), IgnoredAsEmpty)) {
+    Finding finding;
+    finding.kind = &findings::kNoIommu;
+    finding.message =
+        "no device is behind an IOMMU (every unit is ignored as empty); every bus master reaches "
+        "all memory";
+    finding.headline = "no IOMMU in use: every bus master reaches all memory";
     findings_.push_back(std::move(finding));
   }
   AddDeviceTlbs();

@@ -273,7 +273,12 @@ TEST_CASE("an ignored unit is a warning unless nothing is behind it") {
   scene.machine.units[0].scope_devices = {1, Origin::kKernelObject, "test"};
   Only(scene.Audit(), findings::kUnitIgnored);
   scene.machine.units[0].scope_devices = {0, Origin::kKernelObject, "test"};
-  CHECK(scene.Audit().findings.empty());
+  Only(scene.Audit(), findings::kNoIommu);  // then devices are behind no unit at all
+  Scene beside;
+  beside.machine.units.push_back(beside.machine.units[0]);
+  beside.machine.units[1].ignored = true;
+  beside.machine.units[1].scope_devices = {0, Origin::kKernelObject, "test"};
+  CHECK(beside.Audit().findings.empty());
 }
 
 TEST_CASE("no IOMMU is a warning; one that is not read, or not known, is a gap") {
