@@ -225,6 +225,21 @@ UnitDiscovery FindUnits(const KernelView& kernel, MemorySession& session,
   return units;
 }
 
+// A capture kernel reserves nothing: the crash kernel's memory is what it runs in itself. Its
+// loader puts the place of the old memory's ELF headers on its command line, and nothing else does.
+void ReportCaptureKernel(const MachineState& machine, DiagnosticSink& sink) {
+  if (machine.reservations && !machine.reservations->empty()) return;
+  for (const Claim<std::string>& claim : machine.identity.command_line.claims()) {
+    if ((" " + claim.value).find(" elfcorehdr=") == std::string::npos) continue;
+    sink.Incomplete(
+        "kernel.reservation-doubtful",
+        "{} has elfcorehdr=: this is a capture kernel, the crash kernel's memory is the "
+        "one it runs in",
+        claim.place);
+    return;
+  }
+}
+
 // A dump without a kernel in it, of which the user knows the units.
 MachineState MachineOfUser(const Error& no_kernel, MemorySession& session,
                            const DiscoveryOptions& options, DiagnosticSink& sink) {
@@ -286,6 +301,7 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   CrashkernelDiscovery crashkernel = DiscoverCrashkernel(kernel, session.memory());
   machine.reservations = std::move(crashkernel.reservations);
   machine.crash_kernel_loaded = std::move(crashkernel.loaded);
+  ReportCaptureKernel(machine, sink);
   AddRam(kernel.iomem, session.memory(), machine);
   return machine;
 }

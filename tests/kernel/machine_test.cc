@@ -559,6 +559,24 @@ TEST_CASE("nothing reserved is known to be nothing") {
   CHECK(look.diagnostics().empty());
 }
 
+TEST_CASE("a capture kernel reserves nothing and is no machine without a crash kernel") {
+  const auto with_command_line = [](std::string_view text) {
+    return Look([](MachineScene& s) { s.iomem[1].children.pop_back(); },
+                [text](MachineScene& s) {
+                  s.Set("crashk_res.start", 0);
+                  s.Set("crashk_res.end", 0);
+                  s.Set("kexec_crash_image", 0);
+                  s.memory().Write(PhysAddr(MachineScene::Physical(s.At("command_line"))),
+                                   AsBytes(text));
+                });
+  };
+  const auto doubts = [&](std::string_view text) {
+    return with_command_line(text).scene.Count("kernel.reservation-doubtful", Effect::kIncomplete);
+  };
+  CHECK(doubts("ro elfcorehdr=0x2f000000 ") == 1);
+  CHECK(doubts("ro no_elfcorehdr=1") == 0);
+}
+
 TEST_CASE("a reservation that ends before it begins is damage, one byte before is empty") {
   const auto with_end = [](uint64_t end) {
     return Look([](MachineScene& s) { s.iomem[1].children.pop_back(); },
