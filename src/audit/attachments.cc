@@ -64,25 +64,24 @@ class Collector {
 
 // Translation for no device at all is not how a machine runs: the tables may be fine and the
 // reading of them wrong, since their place, their mode and the capabilities are the kernel's word
-// and not registers. One unit can be without devices, if it has no entry at all; all of them
-// cannot, since one has the host bridge behind it.
+// and not registers. One unit can be without devices, but not when it has entries and all are
+// refused; all units cannot, since one has the host bridge behind it.
 void CheckForDevices(const std::vector<AuditedUnit>& units, DiagnosticSink& sink) {
   bool none = !units.empty();
   for (const AuditedUnit& unit : units) {
     const WalkAccounting& entries = unit.accounting;
     none = none && unit.status == UnitStatus::kWalked && entries.visited != 0 &&
            entries.leaves == 0 && entries.unreadable == 0;
-    const uint64_t present = entries.tables + entries.dead + entries.rejected;
-    if (entries.leaves != 0 || present == 0) continue;
+    if (entries.leaves != 0 || entries.rejected + entries.dead == 0) continue;
     sink.Incomplete("unit.no-device",
                     "{}: of {} root, context and PASID entries that are present ({} refused) none "
                     "translates for a device: table mode or capabilities may be other ones",
-                    unit.state.name, present, entries.rejected);
+                    unit.state.name, entries.tables + entries.dead + entries.rejected,
+                    entries.rejected);
     none = false;
   }
   if (none) {
-    sink.Incomplete("unit.no-device",
-                    "the root tables are empty: translation is on, and no unit has a device");
+    sink.Incomplete("unit.no-device", "translation is on, and no unit has an entry for a device");
   }
 }
 

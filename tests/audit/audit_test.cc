@@ -200,7 +200,10 @@ TEST_CASE("tables that translate for no device are a gap: they may be read the w
 
   Scene beside;  // one unit without devices beside one with a device
   beside.machine.units.push_back(beside.machine.units[0]);
-  beside.machine.units[1].rtaddr = {beside.tables.NewPage().value(), Origin::kDerived, "test"};
+  const PhysAddr other = beside.tables.NewPage();
+  beside.machine.units[1].rtaddr = {other.value(), Origin::kDerived, "test"};
+  CHECK(beside.Audit().complete());
+  beside.tables.Set(beside.tables.LegacyContext(other, 0, 8), 0);  // and one that was taken away
   CHECK(beside.Audit().complete());
 
   Scene wrong_mode;  // legacy tables of a unit that is said to be in scalable mode
