@@ -50,6 +50,7 @@ class CrashkernelReader {
     high_known_ = ReadResource(ReservationKind::kHigh);
     low_known_ = ReadResource(ReservationKind::kLow);
     ReadCma();
+    CheckCma();
     AddTreeClaims();
     AddLogClaims();
     AddGapClaims();
@@ -147,6 +148,19 @@ class CrashkernelReader {
       }
       Add(ReservationKind::kCma, {PhysAddr(*start), PhysAddr(*end)}, Origin::kKernelObject,
           fmt::format("{}[{}] @ {:#x}", symbol, i, at->value()));
+    }
+  }
+
+  // CMA ranges stay as they were reserved at boot: one that is not there any more was lost.
+  void CheckCma() {
+    const auto found = static_cast<uint64_t>(
+        std::count_if(reservations_.begin(), reservations_.end(),
+                      [](const Reservation& r) { return r.kind == ReservationKind::kCma; }));
+    for (const LogCmaReservation& line : kernel_.log.cma_reservations) {
+      if (found >= line.ranges) continue;
+      kernel_.sink.Incomplete("kernel.reservation-doubtful", "{}: {} has {} of these",
+                              ToString(line.line), ToString(ReservationKind::kCma), found);
+      return;
     }
   }
 

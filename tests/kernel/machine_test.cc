@@ -689,9 +689,10 @@ TEST_CASE("rivals stand in for a variable that cannot be read") {
 }
 
 TEST_CASE("CMA ranges: none, some, more than are read") {
-  const auto with_count = [](uint32_t count) {
+  const auto with_count = [](uint32_t count, const std::vector<std::string>& log = {}) {
     return Look(
-        [](MachineScene& s) {
+        [&log](MachineScene& s) {
+          if (!log.empty()) s.log = log;
           s.variables.push_back({"crashk_cma_cnt", 4});
           s.variables.push_back({"crashk_cma_ranges", 64});
         },
@@ -703,6 +704,12 @@ TEST_CASE("CMA ranges: none, some, more than are read") {
         });
   };
   CHECK(with_count(0).state.reservations->size() == 1);
+  const auto doubts = [](Look look) {
+    return look.scene.Count("kernel.reservation-doubtful", Effect::kIncomplete);
+  };
+  const std::vector<std::string> log = {"crashkernel CMA reserved: 48 MB in 1 ranges"};
+  CHECK(doubts(with_count(0, log)) == 1);
+  CHECK(doubts(with_count(1, log)) == 0);
   Look one = with_count(1);
   REQUIRE(one.state.reservations->size() == 2);
   CHECK(one.state.reservations->at(1).kind == ReservationKind::kCma);
