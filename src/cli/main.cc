@@ -116,6 +116,11 @@ int Main(std::vector<std::string> arguments) {
     return kExitCannotRun;
   }
   if (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "help") {
+    for (const Command& command : Commands()) {
+      if (arguments.size() > 1 && arguments[1] == command.syntax.name) {
+        return Print(HelpText(command.syntax));
+      }
+    }
     return Print(Overview());
   }
   const Command* command = &Commands()[0];

@@ -195,6 +195,7 @@ class UsageTest(CliTest):
                 self.assertEqual((ran.status, ran.err), (0, ""))
                 self.assertTrue(ran.out.startswith(f"Usage: dmaudit {command} "), ran)
                 self.assertIn("--output", ran.out)
+                self.assertEqual(run("help", command).out, ran.out)
                 for own, holders in (("--crashkernel", ("report", "mappings")),
                                      ("--slot", ("report", "mappings")),
                                      ("--fail-on", ("report",)),
