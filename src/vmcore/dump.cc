@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmcore/dump.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "vmcore/container/elf.h"
+#include "vmcore/container/flattened_source.h"
 #include "vmcore/container/kdump.h"
 #include "vmcore/container/probe.h"
 #include "vmcore/io/file_source.h"
@@ -11,28 +15,78 @@
 namespace dmaudit {
 namespace {
 
-Result<Dump> OpenContainer(std::shared_ptr<const ByteSource> source, const std::string& path,
-                           DiagnosticSink& sink) {
-  const Result<Container> container = ProbeContainer(*source, path);
-  if (!container) return tl::unexpected(container.error());
-  switch (*container) {
-    case Container::kElf:
-      return OpenElf(std::move(source), path, sink);
-    case Container::kKdump:
-      return OpenKdump(std::move(source), path, sink);
+// The bytes of the container itself, out of a flattened stream when they come in one.
+struct Unwrapped {
+  std::string path;
+  std::shared_ptr<const ByteSource> source;
+  Container container;
+  uint64_t file_size = 0;
+  bool flattened = false;
+  bool cut = false;
+};
+
+Result<Unwrapped> Unwrap(DumpInput input, DiagnosticSink& sink) {
+  Unwrapped file{std::move(input.path), std::move(input.source), Container::kElf};
+  file.file_size = file.source->size();
+  Result<Container> container = ProbeContainer(*file.source, file.path);
+  if (container && *container == Container::kFlattened) {
+    Result<std::shared_ptr<const FlattenedSource>> stream =
+        FlattenedSource::Open(std::move(file.source), file.path, sink);
+    if (!stream) return tl::unexpected(stream.error());
+    file.flattened = true;
+    file.cut = (*stream)->cut();
+    file.source = *std::move(stream);
+    container = ProbeContainer(*file.source, file.path);
+    if (container && *container == Container::kFlattened) {
+      return Fail(ErrorCode::kUnsupported, "{}: a flattened stream inside a flattened stream",
+                  file.path);
+    }
   }
-  return Fail(ErrorCode::kUnsupported, "{}: no reader for this container", path);
+  if (!container) return tl::unexpected(container.error());
+  file.container = *container;
+  return file;
 }
 
-}  // namespace
+// Files that make one dump: one, or parts with their headers read.
+struct DumpFiles {
+  std::vector<Unwrapped> files;
+  std::vector<KdumpFile> kdump;  // the same files, empty for other containers
+};
 
-Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
-                      DiagnosticSink& sink) {
-  const uint64_t size = source->size();
-  Result<Dump> dump = OpenContainer(std::move(source), path, sink);
+Result<std::vector<DumpFiles>> GroupParts(std::vector<DumpInput> inputs, DiagnosticSink& sink) {
+  std::vector<DumpFiles> groups;
+  for (DumpInput& input : inputs) {
+    Result<Unwrapped> file = Unwrap(std::move(input), sink);
+    if (!file) return tl::unexpected(file.error());
+    if (file->container != Container::kKdump) {
+      groups.emplace_back().files.push_back(*std::move(file));
+      continue;
+    }
+    Result<KdumpHeader> header = ReadKdumpHeader(*file->source, file->path, sink);
+    if (!header) return tl::unexpected(header.error());
+    auto group = std::find_if(groups.begin(), groups.end(), [&header](const DumpFiles& g) {
+      return !g.kdump.empty() && SameSplitDump(g.kdump[0].header, *header);
+    });
+    if (group == groups.end()) group = groups.emplace(group);
+    group->kdump.push_back({file->path, file->source, *std::move(header)});
+    group->files.push_back(*std::move(file));
+  }
+  return groups;
+}
+
+Result<Dump> OpenFiles(DumpFiles group, DiagnosticSink& sink) {
+  Unwrapped& first = group.files[0];
+  Result<Dump> dump = group.kdump.empty() ? OpenElf(std::move(first.source), first.path, sink)
+                                          : OpenKdumpFiles(group.kdump, sink);
   if (!dump) return dump;
-  dump->info.paths = {path};
-  dump->info.file_size = size;
+  bool flattened = false;
+  for (const Unwrapped& file : group.files) {
+    dump->info.paths.push_back(file.path);
+    dump->info.file_size += file.file_size;
+    dump->info.incomplete |= file.cut;
+    flattened |= file.flattened;
+  }
+  if (flattened) dump->info.format_detail += ", flattened";
   OverlaidMemory overlaid = OverlayRedaction(std::move(dump->memory), dump->notes,
                                              dump->info.domainname == kDistilledMark, sink);
   dump->memory = std::move(overlaid.memory);
@@ -40,16 +94,37 @@ Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::strin
   return dump;
 }
 
-Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink) {
+}  // namespace
+
+Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink) {
+  Result<std::vector<DumpFiles>> groups = GroupParts(std::move(inputs), sink);
+  if (!groups) return tl::unexpected(groups.error());
   std::vector<Dump> dumps;
+  for (DumpFiles& group : *groups) {
+    Result<Dump> dump = OpenFiles(std::move(group), sink);
+    if (!dump) return tl::unexpected(dump.error());
+    dumps.push_back(*std::move(dump));
+  }
+  return dumps;
+}
+
+Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink) {
+  std::vector<DumpInput> inputs;
   for (const std::string& path : paths) {
     Result<std::unique_ptr<FileSource>> source = FileSource::Open(path);
     if (!source) return tl::unexpected(source.error());
-    Result<Dump> dump = OpenDump(std::move(*source), path, sink);
-    if (!dump) return tl::unexpected(dump.error());
-    dumps.push_back(std::move(*dump));
+    inputs.push_back({path, *std::move(source)});
   }
-  return dumps;
+  return OpenInputs(std::move(inputs), sink);
+}
+
+Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
+                      DiagnosticSink& sink) {
+  std::vector<DumpInput> inputs;
+  inputs.push_back({path, std::move(source)});
+  Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink);
+  if (!dumps) return tl::unexpected(dumps.error());
+  return std::move(dumps->front());
 }
 
 }  // namespace dmaudit

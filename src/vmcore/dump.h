@@ -57,10 +57,19 @@ struct Dump {
   std::unique_ptr<const PhysicalMemory> memory;
 };
 
-// Opens each path, groups the parts of a split dump by content, and gives the dumps in the order of
-// their first part. Damage that still lets pages be read is a diagnostic (kIncomplete when pages
-// are affected); otherwise the error names the file and the place. Never reads more than headers
-// and page directories.
+// Bytes to be opened as a dump or as a part of one; `path` names them in messages.
+struct DumpInput {
+  std::string path;
+  std::shared_ptr<const ByteSource> source;
+};
+
+// Groups the parts of split dumps by content, and gives the dumps in the order of their first part.
+// Damage that still lets pages be read is a diagnostic (kIncomplete when pages are affected), so is
+// a part that is missing or given twice; otherwise the error names the file and the place. Never
+// reads more than headers and page directories.
+Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink);
+
+// The same with files and block devices.
 Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink);
 
 // The same for one dump that is already at hand; `path` names it in messages.

@@ -78,13 +78,22 @@ TEST_CASE("bits at and beyond the size are ignored") {
   }
 }
 
-TEST_CASE("a bitmap that the file cuts short is refused") {
-  const MemorySource source(std::vector<std::byte>(100));
-  CHECK(PageBitmap::Load(source, FileOffset(0), 800));
-  CHECK_FALSE(PageBitmap::Load(source, FileOffset(0), 801));
-  CHECK_FALSE(PageBitmap::Load(source, FileOffset(1), 800));
+TEST_CASE("a bitmap that the file cuts short says how far it is known") {
+  const MemorySource source(std::vector<std::byte>(100, std::byte{0x81}));
+  struct Case {
+    uint64_t offset, bits, known, count;
+  };
+  const Case cases[] = {{0, 799, 799, 199}, {0, 800, 800, 200}, {0, 801, 800, 200},
+                        {1, 800, 792, 198}, {99, 9, 8, 2},      {100, 8, 0, 0},
+                        {200, 8, 0, 0}};
+  for (const Case& c : cases) {
+    const Result<PageBitmap> bitmap = PageBitmap::Load(source, FileOffset(c.offset), c.bits);
+    REQUIRE(bitmap);
+    CHECK(bitmap->known() == c.known);
+    CHECK(bitmap->count() == c.count);
+    CHECK_FALSE(bitmap->Test(c.known));
+  }
   CHECK_FALSE(PageBitmap::Load(source, FileOffset(UINT64_MAX), 800));
-  CHECK_FALSE(PageBitmap::Load(source, FileOffset(200), 8));
 }
 
 TEST_CASE("two pages at the end of a huge address space cost next to nothing") {

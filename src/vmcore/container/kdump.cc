@@ -8,7 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/number.h"
-#include "vmcore/container/kdump_header.h"
 #include "vmcore/container/kdump_memory.h"
 #include "vmcore/container/notes.h"
 
@@ -43,7 +42,8 @@ struct Tail {
   uint64_t lost = 0;  // descriptors without data
 };
 
-Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t count) {
+Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t count,
+                      ByteOrder order) {
   Tail tail;
   std::vector<std::byte> raw;
   for (unsigned window = 0; window < kMaxTailWindows && count != 0; ++window) {
@@ -57,7 +57,7 @@ Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t
     uint64_t highest = 0;
     for (size_t at = 0; *got - at >= KdumpDescriptor::kSize; at += KdumpDescriptor::kSize) {
       const KdumpDescriptor descriptor =
-          KdumpDescriptor::Parse(std::span(raw).subspan(at, KdumpDescriptor::kSize));
+          KdumpDescriptor::Parse(std::span(raw).subspan(at, KdumpDescriptor::kSize), order);
       if (descriptor.offset == 0) {
         ++tail.lost;
         continue;
@@ -72,101 +72,196 @@ Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t
   return tail;
 }
 
-// Compares what the headers announce with what the file holds.
-Status CheckEnd(const ByteSource& source, const std::string& path, const KdumpHeader& header,
-                uint64_t stored_pages, DumpInfo& info, DiagnosticSink& sink) {
+// Compares what the headers of a file announce with what it holds. False when something is missing.
+Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSink& sink) {
+  const KdumpHeader& header = file.header;
+  const ByteSource& source = *file.source;
+  bool whole = true;
+  const auto missing = [&](std::string_view id, const std::string& what) {
+    whole = false;
+    sink.Incomplete(id, "{}: {}", file.path, what);
+  };
+  // The bitmap is inside the file, so this is far inside 64 bits.
   const uint64_t descriptors_end =
       header.descriptors.value() + stored_pages * KdumpDescriptor::kSize;
-  const Result<Tail> tail = ScanTail(source, header.descriptors, stored_pages);
-  if (!tail) return Within(path, tail.error());
+  const Result<Tail> tail = ScanTail(source, header.descriptors, stored_pages, header.order);
+  if (!tail) return Within(file.path, tail.error());
   const uint64_t end = std::max(descriptors_end, tail->end);
   if (end > source.size()) {
-    info.incomplete = true;
-    sink.Incomplete("kdump.truncated", "{}: pages reach to {:#x}, the file ends at {:#x}", path,
-                    end, source.size());
+    missing("kdump.truncated",
+            fmt::format("pages reach to {:#x}, the file ends at {:#x}", end, source.size()));
   }
   if ((header.status & kKdumpIncomplete) != 0) {
-    info.incomplete = true;
-    sink.Incomplete("kdump.incomplete",
-                    "{}: the dump says that it is incomplete, pages are missing", path);
+    missing("kdump.incomplete", "the dump says that it is incomplete, pages are missing");
   } else if (tail->lost != 0) {
-    info.incomplete = true;
-    sink.Incomplete("kdump.lost-pages",
-                    "{}: its writer stopped early: at least {} pages announced were never stored",
-                    path, tail->lost);
+    missing("kdump.lost-pages",
+            fmt::format("its writer stopped early: at least {} pages announced were never stored",
+                        tail->lost));
   }
   const std::optional<uint64_t> erase_end =
       CheckedAdd(header.eraseinfo.offset.value(), header.eraseinfo.size);
   if (header.eraseinfo.size != 0 && (!erase_end || *erase_end > source.size())) {
-    info.incomplete = true;
-    sink.Incomplete("kdump.eraseinfo-truncated",
-                    "{}: list of erased symbols at {:#x}: {:#x} bytes, the file ends at {:#x}",
-                    path, header.eraseinfo.offset.value(), header.eraseinfo.size, source.size());
+    missing("kdump.eraseinfo-truncated",
+            fmt::format("list of erased symbols at {:#x}: {:#x} bytes, the file ends at {:#x}",
+                        header.eraseinfo.offset.value(), header.eraseinfo.size, source.size()));
   }
-  return {};
+  return whole;
 }
 
-void CollectNotes(const ByteSource& source, const std::string& path, const KdumpHeader& header,
-                  std::vector<DumpNote>& notes, DiagnosticSink& sink) {
-  const std::string context = path + ": kdump header";
-  ReadNotes(source, header.notes.offset, header.notes.size, context, notes, sink);
-  const auto named = [](std::string_view name) {
-    return [name](const DumpNote& note) { return note.name == name; };
-  };
-  if (std::any_of(notes.begin(), notes.end(), named("VMCOREINFO"))) return;
-  // Version 3 has no notes, only a pointer to the text.
-  const uint64_t size = std::min(header.vmcoreinfo.size, kMaxNoteBytes);
-  const uint64_t at = header.vmcoreinfo.offset.value();
+// Text that a header points to, as a note. False when not all of it is in the file.
+bool AppendText(const ByteSource& source, const FileExtent& extent, std::string_view name,
+                std::vector<DumpNote>& notes) {
+  const uint64_t size = std::min(extent.size, kMaxNoteBytes);
+  const uint64_t at = extent.offset.value();
   const uint64_t available = at < source.size() ? source.size() - at : 0;
-  DumpNote note{"VMCOREINFO", 0,
+  DumpNote note{std::string(name), 0,
                 std::vector<std::byte>(static_cast<size_t>(std::min(size, available)))};
-  const Result<size_t> got = source.ReadAt(header.vmcoreinfo.offset, note.descriptor);
+  const Result<size_t> got = source.ReadAt(extent.offset, note.descriptor);
   note.descriptor.resize(got ? *got : 0);
-  if (note.descriptor.size() < header.vmcoreinfo.size) {
-    sink.Incomplete("note.truncated",
-                    "{}: VMCOREINFO at {:#x}: {:#x} bytes announced, {:#x} could be read", context,
-                    at, header.vmcoreinfo.size, note.descriptor.size());
-  }
+  const bool whole = note.descriptor.size() == extent.size;
   if (!note.descriptor.empty()) notes.push_back(std::move(note));
+  return whole;
+}
+
+bool HasNote(const std::vector<DumpNote>& notes, std::string_view name) {
+  return std::any_of(notes.begin(), notes.end(),
+                     [name](const DumpNote& note) { return note.name == name; });
+}
+
+void CollectNotes(const KdumpFile& file, std::vector<DumpNote>& notes, DiagnosticSink& sink) {
+  const KdumpHeader& header = file.header;
+  const std::string context = file.path + ": kdump header";
+  ReadNotes(*file.source, header.notes.offset, header.notes.size, context, notes, sink,
+            header.order);
+  // Version 3 has no notes, only a pointer to the text.
+  if (!HasNote(notes, "VMCOREINFO") &&
+      !AppendText(*file.source, header.vmcoreinfo, "VMCOREINFO", notes)) {
+    sink.Incomplete("note.truncated",
+                    "{}: VMCOREINFO at {:#x}: of {:#x} bytes announced not all could be read",
+                    context, header.vmcoreinfo.offset.value(), header.vmcoreinfo.size);
+  }
+  if (header.eraseinfo.size == 0) return;
+  sink.Incomplete("kdump.erased",
+                  "{}: makedumpfile --config erased data: what is listed in ERASEINFO is not what "
+                  "the machine's memory held",
+                  file.path);
+  // That it is cut is said with the rest of the file.
+  (void)AppendText(*file.source, header.eraseinfo, "ERASEINFO", notes);
+}
+
+struct Bitmaps {
+  PageBitmap stored;
+  std::unique_ptr<const PageBitmap> ram;  // null when there is one bitmap
+};
+
+Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
+  const KdumpHeader& header = file.header;
+  Result<PageBitmap> stored =
+      PageBitmap::Load(*file.source, header.second_bitmap, header.max_mapnr);
+  if (!stored) return Within(file.path, stored.error());
+  Bitmaps bitmaps{*std::move(stored), nullptr};
+  uint64_t known = bitmaps.stored.known();
+  if (header.two_bitmaps()) {
+    Result<PageBitmap> first =
+        PageBitmap::Load(*file.source, header.first_bitmap, header.max_mapnr);
+    if (!first) return Within(file.path, first.error());
+    known = std::min(known, first->known());
+    bitmaps.ram = std::make_unique<const PageBitmap>(*std::move(first));
+  }
+  if (bitmaps.stored.known() == 0) {
+    return Fail(ErrorCode::kMalformed, "{}: kdump page bitmap at {:#x}: not in the file", file.path,
+                header.second_bitmap.value());
+  }
+  if (known < header.max_mapnr) {
+    sink.Incomplete("kdump.bitmap-truncated",
+                    "{}: kdump page bitmaps: what is stored is not known from page frame {:#x} on",
+                    file.path, known);
+  } else if (bitmaps.ram != nullptr) {
+    if (const std::optional<uint64_t> frame = bitmaps.stored.FirstMissingIn(*bitmaps.ram)) {
+      sink.Incomplete("kdump.bitmaps-disagree",
+                      "{}: page frame {:#x} is stored, and not RAM by the first bitmap", file.path,
+                      *frame);
+    }
+  }
+  return bitmaps;
+}
+
+// All parts of a split dump have the same bitmaps: without, descriptors would go to wrong pages.
+Status CompareBitmaps(const KdumpFile& file, const KdumpFile& first, const Bitmaps& want) {
+  DiagnosticSink ignored;
+  const Result<Bitmaps> bitmaps = LoadBitmaps(file, ignored);
+  if (!bitmaps) return tl::unexpected<Error>(bitmaps.error());
+  const bool same = bitmaps->stored == want.stored &&
+                    (bitmaps->ram == nullptr) == (want.ram == nullptr) &&
+                    (want.ram == nullptr || *bitmaps->ram == *want.ram);
+  if (same) return {};
+  return Fail(ErrorCode::kMalformed,
+              "{}: not a part of the same dump as {}: the page bitmaps differ", file.path,
+              first.path);
+}
+
+std::string FormatDetail(const std::vector<KdumpFile>& files) {
+  const KdumpHeader& header = files[0].header;
+  std::string detail = fmt::format("header version {}", header.version);
+  if (header.layout != "64-bit little-endian") detail += ", " + header.layout;
+  if (header.split) {
+    detail += files.size() == 1 ? ", one part of a split dump"
+                                : fmt::format(", split in {} parts", files.size());
+  }
+  return detail;
 }
 
 }  // namespace
 
 Result<Dump> OpenKdump(std::shared_ptr<const ByteSource> source, const std::string& path,
                        DiagnosticSink& sink) {
-  const Result<KdumpHeader> header = ReadKdumpHeader(*source, path, sink);
+  Result<KdumpHeader> header = ReadKdumpHeader(*source, path, sink);
   if (!header) return tl::unexpected(header.error());
+  return OpenKdumpFiles({{path, std::move(source), *std::move(header)}}, sink);
+}
 
+Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink& sink) {
+  const KdumpFile& first = files[0];
+  const KdumpHeader& header = first.header;
   Dump dump;
-  dump.info.format = "kdump-compressed";
-  dump.info.format_detail = fmt::format("header version {}", header->version);
-  dump.info.compression = CompressionName(header->status);
-  dump.info.machine = "x86_64";
-  dump.info.release = header->release;
-  dump.info.version = header->utsname_version;
-  dump.info.nodename = header->nodename;
-  dump.info.domainname = header->domainname;
-  CollectNotes(*source, path, *header, dump.notes, sink);
+  dump.info.format = header.diskdump ? "diskdump" : "kdump-compressed";
+  dump.info.format_detail = FormatDetail(files);
+  dump.info.machine = header.machine;
+  dump.info.release = header.release;
+  dump.info.version = header.utsname_version;
+  dump.info.nodename = header.nodename;
+  dump.info.domainname = header.domainname;
+  // Parts repeat the notes.
+  CollectNotes(first, dump.notes, sink);
 
-  Result<PageBitmap> stored = PageBitmap::Load(*source, header->second_bitmap, header->max_mapnr);
-  if (!stored) return Within(path, stored.error());
-  std::unique_ptr<const PageBitmap> ram;
-  if (header->two_bitmaps()) {
-    Result<PageBitmap> first = PageBitmap::Load(*source, header->first_bitmap, header->max_mapnr);
-    if (!first) return Within(path, first.error());
-    if (const std::optional<uint64_t> frame = stored->FirstMissingIn(*first)) {
-      sink.Incomplete("kdump.bitmaps-disagree",
-                      "{}: page frame {:#x} is stored, and not RAM by the first bitmap", path,
-                      *frame);
+  Result<Bitmaps> bitmaps = LoadBitmaps(first, sink);
+  if (!bitmaps) return tl::unexpected(bitmaps.error());
+  dump.info.incomplete = bitmaps->stored.known() < header.max_mapnr;
+  uint32_t status = 0;
+  for (const KdumpFile& file : files) {
+    status |= file.header.status;
+    if (&file != &first) {
+      if (Status same = CompareBitmaps(file, first, *bitmaps); !same) {
+        return tl::unexpected(same.error());
+      }
     }
-    ram = std::make_unique<const PageBitmap>(std::move(*first));
+    const uint64_t pages =
+        bitmaps->stored.Rank(file.header.end_frame) - bitmaps->stored.Rank(file.header.start_frame);
+    const Result<bool> whole = CheckEnd(file, pages, sink);
+    if (!whole) return tl::unexpected(whole.error());
+    dump.info.incomplete |= !*whole;
   }
-  // The bitmap is inside the file, so this is far inside 64 bits.
-  if (Status end = CheckEnd(*source, path, *header, stored->count(), dump.info, sink); !end) {
-    return tl::unexpected(end.error());
+  dump.info.compression = CompressionName(status);
+  const std::vector<KdumpPart> parts = ArrangeKdumpParts(files, bitmaps->stored, sink);
+  uint64_t served = 0;
+  for (const KdumpPart& part : parts) {
+    served += bitmaps->stored.Rank(part.end) - bitmaps->stored.Rank(part.first);
   }
-  dump.memory = std::make_unique<KdumpMemory>(std::move(source), header->block_size, std::move(ram),
-                                              std::move(*stored), header->descriptors);
+  dump.info.incomplete |= served < bitmaps->stored.count();
+  dump.memory =
+      std::make_unique<KdumpMemory>(KdumpPages{header.block_size, header.order, header.max_mapnr,
+                                               std::move(bitmaps->ram), std::move(bitmaps->stored)},
+                                    parts);
   return dump;
 }
 

@@ -1,106 +1,219 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmcore/container/kdump_header.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <span>
 
-#include "base/bytes.h"
 #include "base/number.h"
+#include "vmcore/container/kdump_layout.h"
 
 namespace dmaudit {
 namespace {
 
-// disk_dump_header of a 64-bit machine: makedumpfile diskdump_mod.h, crash diskdump.h.
-namespace main_header {
-constexpr size_t kVersion = 8;    // i32
-constexpr size_t kNodename = 77;  // six fields of 65 bytes from 12 on
-constexpr size_t kRelease = 142;
-constexpr size_t kUtsVersion = 207;
-constexpr size_t kMachine = 272;
-constexpr size_t kDomainname = 337;
-constexpr size_t kUtsField = 65;
-constexpr size_t kStatus = 424;         // u32
-constexpr size_t kBlockSize = 428;      // i32
-constexpr size_t kSubHeaderSize = 432;  // i32, blocks
-constexpr size_t kBitmapBlocks = 436;   // u32, all bitmaps together
-constexpr size_t kMaxMapnr = 440;       // u32, saturated
-constexpr size_t kSize = 464;
-}  // namespace main_header
-
-// kdump_sub_header of a 64-bit machine.
-namespace sub_header {
-constexpr size_t kSplit = 12;             // i32, from version 2
-constexpr size_t kOffsetVmcoreinfo = 32;  // u64, from version 3
-constexpr size_t kSizeVmcoreinfo = 40;
-constexpr size_t kOffsetNote = 48;  // from version 4
-constexpr size_t kSizeNote = 56;
-constexpr size_t kOffsetEraseinfo = 64;  // from version 5
-constexpr size_t kSizeEraseinfo = 72;
-constexpr size_t kMaxMapnr64 = 96;  // from version 6
-constexpr size_t kSize = 104;
-}  // namespace sub_header
-
-constexpr uint32_t kMinBlock = 4096;
-constexpr uint32_t kMaxBlock = 65536;
 constexpr uint32_t kX86PageSize = 4096;
+constexpr std::string_view kDiskdumpSignature = "DISKDUMP";
 
-bool IsBlockSize(uint32_t size) {
-  return std::has_single_bit(size) && size >= kMinBlock && size <= kMaxBlock;
-}
+class HeaderParser {
+ public:
+  HeaderParser(const ByteSource& source, std::string_view path, DiagnosticSink& sink)
+      : source_(source), path_(path), sink_(sink) {}
 
-std::string UtsField(std::span<const std::byte> header, size_t offset) {
-  const std::string_view text = AsText(header.subspan(offset, main_header::kUtsField));
-  return std::string(text.substr(0, text.find('\0')));
-}
+  Result<KdumpHeader> Parse() {
+    for (const auto step : {&HeaderParser::ReadMain, &HeaderParser::CheckMachine,
+                            &HeaderParser::ReadSub, &HeaderParser::PlaceBitmaps}) {
+      if (Status done = (this->*step)(); !done) return tl::unexpected<Error>(done.error());
+    }
+    return std::move(header_);
+  }
 
-// Reads exactly out.size() bytes.
-Status ReadWhole(const ByteSource& source, FileOffset offset, std::span<std::byte> out,
-                 std::string_view path, std::string_view what) {
-  const Result<size_t> got = source.ReadAt(offset, out);
-  if (!got) return tl::unexpected(got.error());
-  if (*got < out.size()) {
-    return Fail(ErrorCode::kMalformed, "{}: kdump {} at {:#x}: the file ends at {:#x}", path, what,
-                offset.value(), offset.value() + *got);
+ private:
+  // Reads exactly out.size() bytes.
+  Status ReadWhole(FileOffset offset, std::span<std::byte> out, std::string_view what) {
+    const Result<size_t> got = source_.ReadAt(offset, out);
+    if (!got) return tl::unexpected<Error>(got.error());
+    if (*got < out.size()) {
+      return Fail(ErrorCode::kMalformed, "{}: kdump {} at {:#x}: the file ends at {:#x}", path_,
+                  what, offset.value(), offset.value() + *got);
+    }
+    return {};
+  }
+
+  uint32_t Main(size_t offset) const { return layout_.U32(main_, offset); }
+
+  Status ReadMain();
+  Status CheckMachine();
+  Status ReadSub();
+  void ReadSubFields(std::span<const std::byte> sub);
+  Status ReadSplit(std::span<const std::byte> sub);
+  Status PlaceBitmaps();
+
+  const ByteSource& source_;
+  std::string_view path_;
+  DiagnosticSink& sink_;
+  std::array<std::byte, kKdumpMainSize> main_{};
+  KdumpLayout layout_{};
+  KdumpHeader header_;
+  uint64_t sub_blocks_ = 0;
+  uint64_t bitmap_blocks_ = 0;
+};
+
+Status HeaderParser::ReadMain() {
+  if (Status read = ReadWhole(FileOffset(0), main_, "header"); !read) return read;
+  const Result<KdumpLayout> layout = ChooseKdumpLayout(source_, main_);
+  if (!layout) return tl::unexpected<Error>(layout.error());
+  layout_ = *layout;
+  const KdumpMainLayout& at = *layout_.main;
+  header_.diskdump = AsText(main_).starts_with(kDiskdumpSignature);
+  header_.version = static_cast<int32_t>(Main(kKdumpVersion));
+  header_.layout = layout_.name;
+  header_.order = layout_.order;
+  header_.nodename = KdumpUtsField(main_, kKdumpNodename);
+  header_.domainname = KdumpUtsField(main_, kKdumpDomainname);
+  header_.release = KdumpUtsField(main_, kKdumpRelease);
+  header_.utsname_version = KdumpUtsField(main_, kKdumpUtsVersion);
+  header_.machine = KdumpUtsField(main_, kKdumpMachine);
+  header_.status = Main(at.status);
+  header_.block_size = Main(at.block_size);
+  header_.max_mapnr = Main(at.max_mapnr);
+  sub_blocks_ = Main(at.sub_hdr_size);
+  bitmap_blocks_ = Main(at.bitmap_blocks);
+  header_.identity.assign(main_.begin(), main_.end());
+  StoreUnchecked<uint32_t>(header_.identity, at.status, 0);
+  if (!IsKdumpBlockSize(header_.block_size)) {
+    return Fail(ErrorCode::kMalformed,
+                "{}: kdump header at {:#x}: block size is {:#x}, expected a power of two from "
+                "0x1000 to 0x10000",
+                path_, at.block_size, header_.block_size);
+  }
+  if (header_.version < 0) {
+    return Fail(ErrorCode::kMalformed, "{}: kdump header: version is {}", path_, header_.version);
+  }
+  if (sub_blocks_ > INT32_MAX) {
+    return Fail(ErrorCode::kMalformed, "{}: kdump header: sub header of {:#x} blocks", path_,
+                sub_blocks_);
   }
   return {};
 }
 
-// Nothing in the header tells byte order and word size: only the one combination makes sense.
-Status CheckMachine(std::span<const std::byte> raw, std::string_view path,
-                    const KdumpHeader& header, DiagnosticSink& sink) {
-  const uint32_t little = LoadUnchecked<uint32_t>(raw, main_header::kBlockSize);
-  if (!IsBlockSize(little)) {
-    const uint32_t big = LoadUnchecked<uint32_t>(raw, main_header::kBlockSize, ByteOrder::kBig);
-    // block_size of the packed 32-bit header.
-    constexpr size_t kBlockSize32 = 416;
-    const bool narrow = IsBlockSize(LoadUnchecked<uint32_t>(raw, kBlockSize32)) ||
-                        IsBlockSize(LoadUnchecked<uint32_t>(raw, kBlockSize32, ByteOrder::kBig));
-    if (IsBlockSize(big) || narrow) {
-      return Fail(ErrorCode::kUnsupported,
-                  "{}: kdump-compressed dump of a {} machine; only x86_64 dumps are read", path,
-                  IsBlockSize(big) ? "big-endian" : "32-bit");
-    }
-    return Fail(ErrorCode::kMalformed,
-                "{}: kdump header at {:#x}: block size is {:#x}, expected a power of two from "
-                "{:#x} to {:#x}",
-                path, main_header::kBlockSize, little, kMinBlock, kMaxBlock);
-  }
-  if (little != kX86PageSize) {
-    return Fail(
-        ErrorCode::kUnsupported,
-        "{}: kdump-compressed dump with pages of {} bytes; only x86_64 dumps are read, with "
-        "pages of {}",
-        path, little, kX86PageSize);
-  }
-  if (header.machine.empty()) {
-    sink.Note("kdump.machine", "{}: kdump header names no machine, taken for x86_64", path);
-  } else if (header.machine != "x86_64") {
+Status HeaderParser::CheckMachine() {
+  const bool like_x86_64 = layout_.order == ByteOrder::kLittle && layout_.sub->word == 8 &&
+                           header_.block_size == kX86PageSize;
+  if (header_.machine.empty()) {
+    header_.machine = like_x86_64 ? "x86_64" : header_.layout;
+    sink_.Note("kdump.machine", "{}: kdump header names no machine, taken for {}", path_,
+               header_.machine);
+  } else if (header_.machine == "x86_64" && header_.block_size != kX86PageSize) {
+    // Blocks and pages of different size: nobody writes that, and what a block holds is not known.
     return Fail(ErrorCode::kUnsupported,
-                "{}: kdump-compressed dump of a machine \"{}\"; only x86_64 dumps are read", path,
-                header.machine);
+                "{}: kdump-compressed dump of an x86_64 machine with pages of {} bytes, it has "
+                "pages of {}",
+                path_, header_.block_size, kX86PageSize);
+  } else if (header_.machine == "x86_64" && !like_x86_64) {
+    // QEMU names the machine it emulates, whatever system it runs.
+    header_.machine = header_.layout;
+    sink_.Note("kdump.machine", "{}: kdump header names an x86_64 machine and is {}", path_,
+               header_.layout);
+  } else if (header_.machine.starts_with("arm") && layout_.sub->word == 4) {
+    sink_.Note("kdump.arm-frames",
+               "{}: writers disagree on whether page frames of a 32-bit ARM machine are counted "
+               "from 0 or from the start of RAM: addresses may be too low",
+               path_);
   }
+  return {};
+}
+
+Status HeaderParser::ReadSub() {
+  // From version 1 on the block behind the main header is the sub header. That of a diskdump holds
+  // registers.
+  if (header_.version < 1 || header_.diskdump) return {};
+  if (sub_blocks_ == 0) {
+    return Fail(ErrorCode::kMalformed, "{}: kdump header: version {} without a sub header", path_,
+                header_.version);
+  }
+  std::array<std::byte, kKdumpSubSize> buffer{};
+  const auto sub = std::span(buffer).first(layout_.sub->size);
+  if (Status read = ReadWhole(FileOffset(header_.block_size), sub, "sub header"); !read) {
+    return read;
+  }
+  ReadSubFields(sub);
+  return ReadSplit(sub);
+}
+
+void HeaderParser::ReadSubFields(std::span<const std::byte> sub) {
+  const KdumpSubLayout& at = *layout_.sub;
+  const auto extent = [&](size_t offset, size_t size) {
+    return FileExtent{FileOffset(layout_.U64(sub, offset)), layout_.Long(sub, size)};
+  };
+  if (header_.version >= 3) {
+    header_.vmcoreinfo = extent(at.offset_vmcoreinfo, at.size_vmcoreinfo);
+  }
+  if (header_.version >= 4) header_.notes = extent(at.offset_note, at.size_note);
+  if (header_.version >= 5) header_.eraseinfo = extent(at.offset_eraseinfo, at.size_eraseinfo);
+  if (header_.version >= 6) {
+    const uint64_t wide = layout_.U64(sub, at.max_mapnr_64);
+    if (std::min<uint64_t>(wide, UINT32_MAX) != header_.max_mapnr) {
+      sink_.Incomplete("kdump.max-mapnr",
+                       "{}: kdump header: max_mapnr is {:#x}, max_mapnr_64 of the sub header {:#x}",
+                       path_, header_.max_mapnr, wide);
+    }
+    header_.max_mapnr = std::max(wide, header_.max_mapnr);
+  }
+}
+
+Status HeaderParser::ReadSplit(std::span<const std::byte> sub) {
+  const KdumpSubLayout& at = *layout_.sub;
+  header_.split = header_.version >= 2 && layout_.U32(sub, at.split) != 0;
+  if (!header_.split) return {};
+  const bool wide = header_.version >= 6;
+  header_.start_frame = wide ? layout_.U64(sub, at.start_pfn_64) : layout_.Long(sub, at.start_pfn);
+  header_.end_frame = wide ? layout_.U64(sub, at.end_pfn_64) : layout_.Long(sub, at.end_pfn);
+  if (header_.start_frame > header_.end_frame || header_.start_frame > header_.max_mapnr) {
+    return Fail(ErrorCode::kMalformed,
+                "{}: kdump sub header: part of a split dump with page frames {:#x} to {:#x}, "
+                "max_mapnr is {:#x}",
+                path_, header_.start_frame, header_.end_frame, header_.max_mapnr);
+  }
+  header_.end_frame = std::min(header_.end_frame, header_.max_mapnr);
+  return {};
+}
+
+Status HeaderParser::PlaceBitmaps() {
+  const uint64_t block = header_.block_size;
+  if (header_.max_mapnr == 0) {
+    return Fail(ErrorCode::kMalformed, "{}: kdump header: max_mapnr is 0", path_);
+  }
+  const unsigned page_shift = static_cast<unsigned>(std::countr_zero(header_.block_size));
+  if (header_.max_mapnr > (UINT64_MAX >> page_shift) + 1) {
+    return Fail(ErrorCode::kMalformed,
+                "{}: kdump header: max_mapnr {:#x} leaves the 64-bit address space", path_,
+                header_.max_mapnr);
+  }
+  if (!header_.split) header_.end_frame = header_.max_mapnr;
+
+  // All of these are below 2^33 blocks of at most 2^16 bytes.
+  header_.first_bitmap = FileOffset((1 + sub_blocks_) * block);
+  const uint64_t bitmaps_end = header_.first_bitmap.value() + bitmap_blocks_ * block;
+  header_.descriptors = FileOffset(bitmaps_end);
+  const uint64_t bytes_needed = (header_.max_mapnr - 1) / 8 + 1;
+  const uint64_t blocks_needed = (bytes_needed - 1) / block + 1;
+  if (bitmap_blocks_ < blocks_needed) {
+    return Fail(ErrorCode::kMalformed,
+                "{}: kdump header: bitmaps of {:#x} blocks cannot hold max_mapnr {:#x}", path_,
+                bitmap_blocks_, header_.max_mapnr);
+  }
+  if (bitmaps_end > source_.size()) {
+    return Fail(ErrorCode::kMalformed,
+                "{}: kdump page bitmaps at {:#x}: they end at {:#x}, the file at {:#x}", path_,
+                header_.first_bitmap.value(), bitmaps_end, source_.size());
+  }
+  const bool two = bitmap_blocks_ / 2 >= blocks_needed;
+  header_.second_bitmap =
+      two ? FileOffset(header_.first_bitmap.value() + bitmap_blocks_ * block / 2)
+          : header_.first_bitmap;
   return {};
 }
 
@@ -108,105 +221,7 @@ Status CheckMachine(std::span<const std::byte> raw, std::string_view path,
 
 Result<KdumpHeader> ReadKdumpHeader(const ByteSource& source, std::string_view path,
                                     DiagnosticSink& sink) {
-  std::array<std::byte, main_header::kSize> raw{};
-  if (Status read = ReadWhole(source, FileOffset(0), raw, path, "header"); !read) {
-    return tl::unexpected(read.error());
-  }
-  KdumpHeader header;
-  header.version = static_cast<int32_t>(LoadUnchecked<uint32_t>(raw, main_header::kVersion));
-  header.nodename = UtsField(raw, main_header::kNodename);
-  header.domainname = UtsField(raw, main_header::kDomainname);
-  header.release = UtsField(raw, main_header::kRelease);
-  header.utsname_version = UtsField(raw, main_header::kUtsVersion);
-  header.machine = UtsField(raw, main_header::kMachine);
-  header.status = LoadUnchecked<uint32_t>(raw, main_header::kStatus);
-  header.block_size = LoadUnchecked<uint32_t>(raw, main_header::kBlockSize);
-  if (Status machine = CheckMachine(raw, path, header, sink); !machine) {
-    return tl::unexpected(machine.error());
-  }
-  if (header.version < 0) {
-    return Fail(ErrorCode::kMalformed, "{}: kdump header: version is {}", path, header.version);
-  }
-  const uint32_t sub_blocks = LoadUnchecked<uint32_t>(raw, main_header::kSubHeaderSize);
-  const uint64_t bitmap_blocks = LoadUnchecked<uint32_t>(raw, main_header::kBitmapBlocks);
-  if (sub_blocks > INT32_MAX) {
-    return Fail(ErrorCode::kMalformed, "{}: kdump header: sub header of {:#x} blocks", path,
-                sub_blocks);
-  }
-
-  // From version 1 on the block behind the main header is the sub header.
-  const uint64_t block = header.block_size;
-  const uint32_t max_mapnr = LoadUnchecked<uint32_t>(raw, main_header::kMaxMapnr);
-  header.max_mapnr = max_mapnr;
-  if (header.version >= 1) {
-    if (sub_blocks == 0) {
-      return Fail(ErrorCode::kMalformed, "{}: kdump header: version {} without a sub header", path,
-                  header.version);
-    }
-    std::array<std::byte, sub_header::kSize> sub{};
-    if (Status read = ReadWhole(source, FileOffset(block), sub, path, "sub header"); !read) {
-      return tl::unexpected(read.error());
-    }
-    const auto extent = [&sub](size_t offset, size_t size) {
-      return FileExtent{FileOffset(LoadUnchecked<uint64_t>(sub, offset)),
-                        LoadUnchecked<uint64_t>(sub, size)};
-    };
-    if (header.version >= 2 && LoadUnchecked<uint32_t>(sub, sub_header::kSplit) != 0) {
-      return Fail(ErrorCode::kUnsupported,
-                  "{}: one part of a split dump, which this version does not read; join the parts "
-                  "with \"makedumpfile --reassemble\"",
-                  path);
-    }
-    if (header.version >= 3) {
-      header.vmcoreinfo = extent(sub_header::kOffsetVmcoreinfo, sub_header::kSizeVmcoreinfo);
-    }
-    if (header.version >= 4) {
-      header.notes = extent(sub_header::kOffsetNote, sub_header::kSizeNote);
-    }
-    if (header.version >= 5) {
-      header.eraseinfo = extent(sub_header::kOffsetEraseinfo, sub_header::kSizeEraseinfo);
-    }
-    if (header.version >= 6) {
-      const uint64_t wide = LoadUnchecked<uint64_t>(sub, sub_header::kMaxMapnr64);
-      if (std::min<uint64_t>(wide, UINT32_MAX) != max_mapnr) {
-        sink.Incomplete(
-            "kdump.max-mapnr",
-            "{}: kdump header: max_mapnr is {:#x}, max_mapnr_64 of the sub header {:#x}", path,
-            max_mapnr, wide);
-      }
-      header.max_mapnr = std::max<uint64_t>(wide, max_mapnr);
-    }
-  }
-  if (header.max_mapnr == 0) {
-    return Fail(ErrorCode::kMalformed, "{}: kdump header: max_mapnr is 0", path);
-  }
-  const unsigned page_shift = static_cast<unsigned>(std::countr_zero(header.block_size));
-  if (header.max_mapnr > (UINT64_MAX >> page_shift) + 1) {
-    return Fail(ErrorCode::kMalformed,
-                "{}: kdump header: max_mapnr {:#x} leaves the 64-bit address space", path,
-                header.max_mapnr);
-  }
-
-  // All of these are below 2^33 blocks of at most 2^16 bytes.
-  header.first_bitmap = FileOffset((1 + uint64_t{sub_blocks}) * block);
-  const uint64_t bitmaps_end = header.first_bitmap.value() + bitmap_blocks * block;
-  header.descriptors = FileOffset(bitmaps_end);
-  const uint64_t bytes_needed = (header.max_mapnr - 1) / 8 + 1;
-  const uint64_t blocks_needed = (bytes_needed - 1) / block + 1;
-  if (bitmap_blocks < blocks_needed) {
-    return Fail(ErrorCode::kMalformed,
-                "{}: kdump header: bitmaps of {:#x} blocks cannot hold max_mapnr {:#x}", path,
-                bitmap_blocks, header.max_mapnr);
-  }
-  if (bitmaps_end > source.size()) {
-    return Fail(ErrorCode::kMalformed,
-                "{}: kdump page bitmaps at {:#x}: they end at {:#x}, the file at {:#x}", path,
-                header.first_bitmap.value(), bitmaps_end, source.size());
-  }
-  const bool two = bitmap_blocks / 2 >= blocks_needed;
-  header.second_bitmap = two ? FileOffset(header.first_bitmap.value() + bitmap_blocks * block / 2)
-                             : header.first_bitmap;
-  return header;
+  return HeaderParser(source, path, sink).Parse();
 }
 
 }  // namespace dmaudit

@@ -3,11 +3,14 @@
 #ifndef DMAUDIT_VMCORE_CONTAINER_KDUMP_HEADER_H_
 #define DMAUDIT_VMCORE_CONTAINER_KDUMP_HEADER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/address.h"
+#include "base/bytes.h"
 #include "base/diagnostics.h"
 #include "base/result.h"
 #include "vmcore/io/byte_source.h"
@@ -28,7 +31,12 @@ inline constexpr uint32_t kKdumpIncomplete = 0x8;
 inline constexpr uint32_t kKdumpZstd = 0x20;
 
 struct KdumpHeader {
+  bool diskdump = false;  // the older format that this one grew out of
   int32_t version = 0;
+  std::string layout;  // "64-bit little-endian", ...
+  ByteOrder order = ByteOrder::kLittle;
+  // `machine` is what utsname says, or "x86_64" where it says nothing and all else agrees, or the
+  // layout: never empty.
   std::string release, utsname_version, nodename, domainname, machine;
   uint32_t status = 0;
   uint32_t block_size = 0;   // also the page size
@@ -37,13 +45,19 @@ struct KdumpHeader {
   FileOffset second_bitmap;  // set: stored; equal to first_bitmap when there is only one
   FileOffset descriptors;
   FileExtent notes, vmcoreinfo, eraseinfo;
+  // A part of a split dump holds the pages of frames start_frame .. end_frame - 1 only; a whole
+  // dump those of 0 .. max_mapnr - 1.
+  bool split = false;
+  uint64_t start_frame = 0;
+  uint64_t end_frame = 0;
+  // The main header without what can differ between the parts of one dump (status).
+  std::vector<std::byte> identity;
 
   bool two_bitmaps() const { return first_bitmap != second_bitmap; }
 };
 
-// Everything in the result is inside 64 bits, and the bitmaps are inside the file. Fails on what is
-// not a dump of a 64-bit little-endian x86-64 machine, on a part of a split dump, and where no page
-// could be found; `path` names the file.
+// Everything in the result is inside 64 bits, and the bitmaps are inside the file. Reads headers of
+// any machine, word size and byte order. Fails where no page could be found; `path` names the file.
 Result<KdumpHeader> ReadKdumpHeader(const ByteSource& source, std::string_view path,
                                     DiagnosticSink& sink);
 

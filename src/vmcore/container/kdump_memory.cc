@@ -24,9 +24,9 @@ constexpr uint64_t kBulkGroup = 2730;
 
 }  // namespace
 
-KdumpDescriptor KdumpDescriptor::Parse(std::span<const std::byte> raw) {
-  return {LoadUnchecked<uint64_t>(raw, 0), LoadUnchecked<uint32_t>(raw, 8),
-          LoadUnchecked<uint32_t>(raw, 12)};
+KdumpDescriptor KdumpDescriptor::Parse(std::span<const std::byte> raw, ByteOrder order) {
+  return {LoadUnchecked<uint64_t>(raw, 0, order), LoadUnchecked<uint32_t>(raw, 8, order),
+          LoadUnchecked<uint32_t>(raw, 12, order)};
 }
 
 std::optional<PageCodec> KdumpDescriptor::codec() const {
@@ -50,88 +50,111 @@ class KdumpMemory::Context : public DecodeContext {
  public:
   PageDecoder decoder;
   std::vector<std::byte> stored;  // compressed bytes of one page
-  std::vector<std::byte> group;   // descriptors group_index * kGroup ...
-  uint64_t group_index = UINT64_MAX;
+  std::vector<std::byte> group;   // descriptors group_index * kGroup ... of group_part
+  const Part* group_part = nullptr;
+  uint64_t group_index = 0;
 };
 
-KdumpMemory::KdumpMemory(std::shared_ptr<const ByteSource> source, uint32_t page_size,
-                         std::unique_ptr<const PageBitmap> ram, PageBitmap stored,
-                         FileOffset descriptors)
-    : source_(std::move(source)),
-      page_size_(page_size),
-      page_shift_(static_cast<unsigned>(std::countr_zero(page_size))),
-      ram_(std::move(ram)),
-      stored_(std::move(stored)),
-      descriptors_(descriptors) {}
+KdumpMemory::KdumpMemory(KdumpPages pages, const std::vector<KdumpPart>& parts)
+    : pages_(std::move(pages)),
+      page_shift_(static_cast<unsigned>(std::countr_zero(pages_.page_size))) {
+  for (const KdumpPart& given : parts) {
+    Part part{given};
+    part.rank = pages_.stored.Rank(part.start);
+    part.count = pages_.stored.Rank(part.limit) - part.rank;
+    part.data_start = part.descriptors.value() + part.count * KdumpDescriptor::kSize;
+    parts_.push_back(std::move(part));
+  }
+}
 
 std::unique_ptr<DecodeContext> KdumpMemory::MakeContext() const {
   return std::make_unique<Context>();
 }
 
 ByteState KdumpMemory::FrameState(uint64_t frame) const {
-  if (stored_.Test(frame)) return ByteState::kData;
-  return ram_ != nullptr && ram_->Test(frame) ? ByteState::kExcluded : ByteState::kAbsent;
+  if (pages_.stored.Test(frame)) return ByteState::kData;
+  if (frame >= pages_.frames) return ByteState::kAbsent;
+  // A bitmap that is cut does not say what is behind.
+  if (frame >= pages_.stored.known()) return ByteState::kTruncated;
+  if (pages_.ram == nullptr) return ByteState::kAbsent;
+  if (frame >= pages_.ram->known()) return ByteState::kTruncated;
+  return pages_.ram->Test(frame) ? ByteState::kExcluded : ByteState::kAbsent;
+}
+
+const KdumpMemory::Part* KdumpMemory::FindPart(uint64_t frame) const {
+  const auto it = std::partition_point(parts_.begin(), parts_.end(),
+                                       [frame](const Part& part) { return part.end <= frame; });
+  return it != parts_.end() && it->first <= frame ? &*it : nullptr;
 }
 
 ByteState KdumpMemory::PageStateHint(PhysAddr base) const {
   const uint64_t frame = base.value() >> page_shift_;
   const ByteState state = FrameState(frame);
   if (state != ByteState::kData) return state;
+  const Part* part = FindPart(frame);
+  if (part == nullptr) return ByteState::kLost;
+  const uint64_t index = pages_.stored.Rank(frame) - part->rank;
   std::array<std::byte, KdumpDescriptor::kSize> raw{};
-  const Result<size_t> got = source_->ReadAt(
-      FileOffset(descriptors_.value() + stored_.Rank(frame) * KdumpDescriptor::kSize), raw);
+  const Result<size_t> got = part->source->ReadAt(
+      FileOffset(part->descriptors.value() + index * KdumpDescriptor::kSize), raw);
   if (!got) return ByteState::kCorrupt;
-  return *got < raw.size() ? ByteState::kTruncated : Judge(KdumpDescriptor::Parse(raw));
+  return *got < raw.size() ? ByteState::kTruncated
+                           : Judge(*part, KdumpDescriptor::Parse(raw, pages_.order));
 }
 
-ByteState KdumpMemory::Judge(const KdumpDescriptor& descriptor) const {
+ByteState KdumpMemory::Judge(const Part& part, const KdumpDescriptor& descriptor) const {
   if (descriptor.offset == 0) return ByteState::kLost;
   // Writers store a page raw when compressing does not shrink it; twice the page leaves room for
   // the worst case of every codec.
   const std::optional<PageCodec> codec = descriptor.codec();
-  if (!codec || descriptor.offset < data_start() || descriptor.size == 0 ||
-      descriptor.size > 2 * page_size_ ||
-      (*codec == PageCodec::kRaw && descriptor.size != page_size_)) {
+  if (!codec || descriptor.offset < part.data_start || descriptor.size == 0 ||
+      descriptor.size > 2 * pages_.page_size ||
+      (*codec == PageCodec::kRaw && descriptor.size != pages_.page_size)) {
     return ByteState::kCorrupt;
   }
-  const uint64_t end = source_->size();
+  const uint64_t end = part.source->size();
   const bool whole = descriptor.offset <= end && descriptor.size <= end - descriptor.offset;
   return whole ? ByteState::kData : ByteState::kTruncated;
 }
 
-ByteState KdumpMemory::ReadDescriptor(uint64_t index, Context& context,
+ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context& context,
                                       KdumpDescriptor& descriptor) const {
-  if (context.group_index != index / kGroup) {
-    context.group_index = UINT64_MAX;
+  if (context.group_part != &part || context.group_index != index / kGroup) {
+    context.group_part = nullptr;
     const uint64_t first = index / kGroup * kGroup;
-    const uint64_t count = std::min(kGroup, stored_.count() - first);
+    const uint64_t count = std::min(kGroup, part.count - first);
     context.group.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
-    const Result<size_t> got = source_->ReadAt(
-        FileOffset(descriptors_.value() + first * KdumpDescriptor::kSize), context.group);
+    const Result<size_t> got = part.source->ReadAt(
+        FileOffset(part.descriptors.value() + first * KdumpDescriptor::kSize), context.group);
     if (!got) return ByteState::kCorrupt;
     context.group.resize(*got);
     context.group_index = index / kGroup;
+    context.group_part = &part;
   }
   const auto raw =
       SubSpan(context.group, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
   if (!raw) return ByteState::kTruncated;
-  descriptor = KdumpDescriptor::Parse(*raw);
+  descriptor = KdumpDescriptor::Parse(*raw, pages_.order);
   return ByteState::kData;
 }
 
 void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) const {
   const uint64_t frame = base.value() >> page_shift_;
+  const uint32_t page_size = pages_.page_size;
   const ByteState state = FrameState(frame);
-  page.Reset(base, page_size_, state);
+  page.Reset(base, page_size, state);
   if (state != ByteState::kData) return;
   // The only contexts this class is given are its own.
   Context& own = static_cast<Context&>(context);
-  const auto unreadable = [&](ByteState why) { page.Reset(base, page_size_, why); };
+  const auto unreadable = [&](ByteState why) { page.Reset(base, page_size, why); };
 
+  const Part* part = FindPart(frame);
+  if (part == nullptr) return unreadable(ByteState::kLost);
   KdumpDescriptor descriptor;
-  const ByteState found = ReadDescriptor(stored_.Rank(frame), own, descriptor);
+  const uint64_t index = pages_.stored.Rank(frame) - part->rank;
+  const ByteState found = ReadDescriptor(*part, index, own, descriptor);
   if (found != ByteState::kData) return unreadable(found);
-  const ByteState judged = Judge(descriptor);
+  const ByteState judged = Judge(*part, descriptor);
   const std::optional<PageCodec> codec = descriptor.codec();
   // The start of a raw page that is cut is data all the same.
   if (judged != ByteState::kData &&
@@ -139,52 +162,70 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
     return unreadable(judged);
   }
   if (*codec == PageCodec::kRaw) {
-    const Result<size_t> got = source_->ReadAt(FileOffset(descriptor.offset), page.bytes);
+    const Result<size_t> got = part->source->ReadAt(FileOffset(descriptor.offset), page.bytes);
     if (!got) return unreadable(ByteState::kCorrupt);
     const uint32_t size = static_cast<uint32_t>(*got);
-    if (size < page_size_) page.SetState(size, page_size_ - size, ByteState::kTruncated);
+    if (size < page_size) page.SetState(size, page_size - size, ByteState::kTruncated);
     return;
   }
   own.stored.resize(descriptor.size);
-  const Result<size_t> got = source_->ReadAt(FileOffset(descriptor.offset), own.stored);
+  const Result<size_t> got = part->source->ReadAt(FileOffset(descriptor.offset), own.stored);
   if (!got) return unreadable(ByteState::kCorrupt);
   if (*got < own.stored.size()) return unreadable(ByteState::kTruncated);
   if (!own.decoder.Decode(*codec, own.stored, page.bytes)) unreadable(ByteState::kCorrupt);
 }
 
 void KdumpMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
-  const PageBitmap& described = ram_ != nullptr ? *ram_ : stored_;
+  const PageBitmap& described = pages_.ram != nullptr ? *pages_.ram : pages_.stored;
   described.VisitRuns([&](uint64_t first, uint64_t last) {
     return visit({PhysAddr(first << page_shift_),
-                  PhysAddr((last << page_shift_) | (uint64_t{page_size_} - 1))});
+                  PhysAddr((last << page_shift_) | (uint64_t{pages_.page_size} - 1))});
   });
 }
 
 void KdumpMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
   std::vector<std::byte> group;
-  uint64_t index = 0;  // of the next page
-  uint64_t end = 0;    // descriptors below are in `group`, the last of them at its end
-  stored_.VisitRuns([&](uint64_t first, uint64_t last) {
-    for (uint64_t frame = first;; ++frame, ++index) {
-      if (index == end) {
-        const uint64_t count = std::min(kBulkGroup, stored_.count() - index);
-        group.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
-        const Result<size_t> got = source_->ReadAt(
-            FileOffset(descriptors_.value() + index * KdumpDescriptor::kSize), group);
-        // Pages whose descriptor is beyond the end of the file are not readable.
-        if (!got || *got < KdumpDescriptor::kSize) return false;
-        end = index + *got / KdumpDescriptor::kSize;
-        group.resize(static_cast<size_t>((end - index) * KdumpDescriptor::kSize));
+  size_t p = 0;        // the part that the frame at hand may be in
+  uint64_t begin = 0;  // descriptors begin .. end - 1 of that part are in `group`
+  uint64_t end = 0;
+  pages_.stored.VisitRuns([&](uint64_t first, uint64_t last) {
+    for (uint64_t frame = first; frame <= last;) {
+      while (p < parts_.size() && frame >= parts_[p].end) {
+        ++p;
+        begin = end = 0;
       }
-      const size_t from_end = static_cast<size_t>((end - index) * KdumpDescriptor::kSize);
-      const KdumpDescriptor descriptor = KdumpDescriptor::Parse(std::span(group).last(from_end));
-      // Offset 0: never written.
-      if (descriptor.offset != 0 && !visit(PhysAddr(frame << page_shift_), descriptor.size)) {
-        return false;
+      if (p == parts_.size()) return false;
+      const Part& part = parts_[p];
+      if (frame < part.first) {
+        frame = part.first;
+        continue;
       }
-      if (frame == last) break;
+      uint64_t index = pages_.stored.Rank(frame) - part.rank;
+      const uint64_t stop = std::min(last, part.end - 1);
+      for (; frame <= stop; ++frame, ++index) {
+        if (index < begin || index >= end) {
+          const uint64_t count = std::min(kBulkGroup, part.count - index);
+          group.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
+          const Result<size_t> got = part.source->ReadAt(
+              FileOffset(part.descriptors.value() + index * KdumpDescriptor::kSize), group);
+          begin = index;
+          end = index + (got ? *got / KdumpDescriptor::kSize : 0);
+          if (begin == end) {
+            // Pages whose descriptor is beyond the end of the file are not readable.
+            frame = part.end;
+            break;
+          }
+        }
+        const KdumpDescriptor descriptor = KdumpDescriptor::Parse(
+            std::span(group).subspan(static_cast<size_t>((index - begin) * KdumpDescriptor::kSize),
+                                     KdumpDescriptor::kSize),
+            pages_.order);
+        // Offset 0: never written.
+        if (descriptor.offset != 0 && !visit(PhysAddr(frame << page_shift_), descriptor.size)) {
+          return false;
+        }
+      }
     }
-    ++index;
     return true;
   });
 }

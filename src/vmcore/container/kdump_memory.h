@@ -5,7 +5,9 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "vmcore/container/page_bitmap.h"
 #include "vmcore/container/page_codec.h"
@@ -22,18 +24,39 @@ struct KdumpDescriptor {
   uint32_t size = 0;
   uint32_t flags = 0;
 
-  static KdumpDescriptor Parse(std::span<const std::byte> raw);
+  static KdumpDescriptor Parse(std::span<const std::byte> raw, ByteOrder order);
   // Nothing when the flags name no codec or several.
   std::optional<PageCodec> codec() const;
 };
 
+// What the bitmaps and headers of a dump say about all of its pages. The parts of a split dump all
+// say the same.
+struct KdumpPages {
+  uint32_t page_size = 0;
+  ByteOrder order = ByteOrder::kLittle;
+  uint64_t frames = 0;  // page frames are below this
+  // Null when the dump has one bitmap only: what is stored is then all that is described.
+  std::unique_ptr<const PageBitmap> ram;
+  PageBitmap stored;
+};
+
+// Where the pages of frames first .. end - 1 are: the n-th frame that is stored, counted from
+// `start` on, has the n-th descriptor of `source`.
+struct KdumpPart {
+  std::shared_ptr<const ByteSource> source;
+  FileOffset descriptors;
+  uint64_t start = 0;
+  uint64_t limit = 0;  // the file has descriptors for the stored frames of start .. limit - 1
+  uint64_t first = 0;  // start <= first < end <= limit
+  uint64_t end = 0;
+};
+
 class KdumpMemory : public PhysicalMemory {
  public:
-  // `ram` is null when the dump has one bitmap only: what is stored is then all that is described.
-  KdumpMemory(std::shared_ptr<const ByteSource> source, uint32_t page_size,
-              std::unique_ptr<const PageBitmap> ram, PageBitmap stored, FileOffset descriptors);
+  // `parts` are ascending and disjoint. Stored pages that are in none of them are lost.
+  KdumpMemory(KdumpPages pages, const std::vector<KdumpPart>& parts);
 
-  uint32_t page_size() const override { return page_size_; }
+  uint32_t page_size() const override { return pages_.page_size; }
   std::unique_ptr<DecodeContext> MakeContext() const override;
   void ReadPage(PhysAddr base, DecodeContext& context, Page& page) const override;
   ByteState PageStateHint(PhysAddr base) const override;
@@ -43,22 +66,24 @@ class KdumpMemory : public PhysicalMemory {
  private:
   class Context;
 
-  // Where page data may start: right behind the descriptors.
-  uint64_t data_start() const {
-    return descriptors_.value() + stored_.count() * KdumpDescriptor::kSize;
-  }
+  struct Part : KdumpPart {
+    uint64_t rank = 0;        // stored frames below `start`
+    uint64_t count = 0;       // descriptors
+    uint64_t data_start = 0;  // right behind the descriptors
+  };
+
   // By the bitmaps alone.
   ByteState FrameState(uint64_t frame) const;
+  // The part that has the page, or null.
+  const Part* FindPart(uint64_t frame) const;
   // Whether a descriptor can be followed, and all of its data is in the file.
-  ByteState Judge(const KdumpDescriptor& descriptor) const;
-  ByteState ReadDescriptor(uint64_t index, Context& context, KdumpDescriptor& descriptor) const;
+  ByteState Judge(const Part& part, const KdumpDescriptor& descriptor) const;
+  ByteState ReadDescriptor(const Part& part, uint64_t index, Context& context,
+                           KdumpDescriptor& descriptor) const;
 
-  std::shared_ptr<const ByteSource> source_;
-  uint32_t page_size_;
+  KdumpPages pages_;
   unsigned page_shift_;
-  std::unique_ptr<const PageBitmap> ram_;
-  PageBitmap stored_;
-  FileOffset descriptors_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace dmaudit

@@ -16,12 +16,12 @@ constexpr uint64_t Padded(uint32_t size) { return (uint64_t{size} + 3) & ~uint64
 }  // namespace
 
 void ParseNotes(std::span<const std::byte> area, FileOffset base, std::string_view context,
-                std::vector<DumpNote>& notes, DiagnosticSink& sink) {
+                std::vector<DumpNote>& notes, DiagnosticSink& sink, ByteOrder order) {
   uint64_t at = 0;
   while (area.size() - at >= kHeaderSize) {
-    const uint32_t name_size = *Load<uint32_t>(area, at);
-    const uint32_t descriptor_size = *Load<uint32_t>(area, at + 4);
-    const uint32_t type = *Load<uint32_t>(area, at + 8);
+    const uint32_t name_size = *Load<uint32_t>(area, at, order);
+    const uint32_t descriptor_size = *Load<uint32_t>(area, at + 4, order);
+    const uint32_t type = *Load<uint32_t>(area, at + 8, order);
     if (name_size == 0 && descriptor_size == 0 && type == 0) return;
     const uint64_t name_at = at + kHeaderSize;
     const uint64_t descriptor_at = name_at + Padded(name_size);
@@ -47,7 +47,7 @@ void ParseNotes(std::span<const std::byte> area, FileOffset base, std::string_vi
 }
 
 void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::string_view context,
-               std::vector<DumpNote>& notes, DiagnosticSink& sink) {
+               std::vector<DumpNote>& notes, DiagnosticSink& sink, ByteOrder order) {
   if (size == 0) return;
   const uint64_t available = offset.value() < source.size() ? source.size() - offset.value() : 0;
   if (size > available) {
@@ -67,7 +67,7 @@ void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::
     return;
   }
   area.resize(*got);
-  ParseNotes(area, offset, context, notes, sink);
+  ParseNotes(area, offset, context, notes, sink, order);
 }
 
 }  // namespace dmaudit

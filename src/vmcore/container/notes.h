@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/diagnostics.h"
 #include "vmcore/dump.h"
 #include "vmcore/io/byte_source.h"
@@ -22,12 +23,14 @@ inline constexpr uint64_t kMaxNoteBytes = uint64_t{64} << 20;
 // header ends the list. What does not fit into the area is dropped with one diagnostic
 // "note.malformed"; `context` names file and area, `base` is the area's file position.
 void ParseNotes(std::span<const std::byte> area, FileOffset base, std::string_view context,
-                std::vector<DumpNote>& notes, DiagnosticSink& sink);
+                std::vector<DumpNote>& notes, DiagnosticSink& sink,
+                ByteOrder order = ByteOrder::kLittle);
 
 // Reads the area and parses it; an area that is too large or reaches beyond the source is a
 // diagnostic, and what of it can be read is parsed.
 void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::string_view context,
-               std::vector<DumpNote>& notes, DiagnosticSink& sink);
+               std::vector<DumpNote>& notes, DiagnosticSink& sink,
+               ByteOrder order = ByteOrder::kLittle);
 
 }  // namespace dmaudit
 

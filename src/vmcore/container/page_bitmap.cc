@@ -29,17 +29,12 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
     const Result<size_t> got =
         source.ReadAt(FileOffset(offset.value() + done), std::span(buffer).first(want));
     if (!got) return tl::unexpected(got.error());
-    if (*got < want) {
-      return Fail(ErrorCode::kMalformed,
-                  "page bitmap at {:#x}: the file ends at {:#x}, the bitmap at {:#x}",
-                  offset.value(), offset.value() + done + *got, offset.value() + bytes);
-    }
-    std::fill(buffer.begin() + static_cast<ptrdiff_t>(want), buffer.end(), std::byte{0});
+    std::fill(buffer.begin() + static_cast<ptrdiff_t>(*got), buffer.end(), std::byte{0});
     // Bits behind the last one are not part of the bitmap.
-    if (done + want == bytes && bits % 8 != 0) {
-      buffer[want - 1] &= static_cast<std::byte>((1u << (bits % 8)) - 1);
+    if (done + *got == bytes && bits % 8 != 0) {
+      buffer[*got - 1] &= static_cast<std::byte>((1u << (bits % 8)) - 1);
     }
-    for (uint64_t at = 0; at < want; at += kChunkBytes) {
+    for (uint64_t at = 0; at < *got; at += kChunkBytes) {
       uint64_t any = 0;
       for (size_t i = 0; i < kChunkWords; ++i) {
         words[i] = LoadUnchecked<uint64_t>(buffer, static_cast<size_t>(at) + i * 8);
@@ -49,8 +44,13 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
       const uint64_t chunk = (done + at) / kChunkBytes;
       bitmap.AppendChunk(chunk, words.data());
     }
+    if (*got < want) {
+      bitmap.known_ = (done + *got) * 8;
+      return bitmap;
+    }
     done += want;
   }
+  bitmap.known_ = bits;
   return bitmap;
 }
 

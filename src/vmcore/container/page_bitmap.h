@@ -20,9 +20,13 @@ namespace dmaudit {
 // Immutable once loaded.
 class PageBitmap {
  public:
-  // Reads `bits` bits (least significant bit first) at `offset`; bits beyond are ignored. Fails
-  // when the source ends before.
+  // Reads `bits` bits (least significant bit first) at `offset`; bits beyond are ignored. Where the
+  // source does not have all of them, the bitmap ends before: see known().
   static Result<PageBitmap> Load(const ByteSource& source, FileOffset offset, uint64_t bits);
+
+  // How many bits could be read, from the first on. Whether those behind are set is not known, and
+  // they are given as clear.
+  uint64_t known() const { return known_; }
 
   bool Test(uint64_t bit) const;
   // The number of set bits below `bit`.
@@ -37,6 +41,8 @@ class PageBitmap {
   // The first bit set here and clear in `other`.
   std::optional<uint64_t> FirstMissingIn(const PageBitmap& other) const;
 
+  friend bool operator==(const PageBitmap&, const PageBitmap&) = default;
+
  private:
   static constexpr uint64_t kChunkWords = 64;
   static constexpr uint64_t kChunkBits = kChunkWords * 64;
@@ -50,6 +56,7 @@ class PageBitmap {
     uint64_t chunks;
     uint64_t rank;   // set bits below this span
     uint64_t words;  // kAllSet or an index
+    friend bool operator==(const Span&, const Span&) = default;
   };
 
   void AppendChunk(uint64_t chunk, const uint64_t* words);
@@ -62,6 +69,7 @@ class PageBitmap {
   std::vector<Span> spans_;  // ascending
   std::vector<uint64_t> words_;
   uint64_t count_ = 0;
+  uint64_t known_ = 0;
 };
 
 }  // namespace dmaudit

@@ -20,8 +20,9 @@ class ByteSource {
   // Bytes at the time of opening. The file behind it may shrink later: ReadAt decides.
   virtual uint64_t size() const = 0;
 
-  // Fills `out` from `offset` on and gives the number of bytes read: fewer than asked for only at
-  // the end of the source (0 beyond it). An error is a failure of the device or the system.
+  // Fills `out` from `offset` on and gives the number of bytes read: fewer than asked for only
+  // where the source ends (0 beyond it), or where it does not know what follows. An error is a
+  // failure of the device or the system.
   virtual Result<size_t> ReadAt(FileOffset offset, std::span<std::byte> out) const = 0;
 
   // The first position at or after `offset` that may hold a byte other than zero: lets readers of

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/container/flattened_source.h"
+
+#include <doctest/doctest.h>
+
+#include <numeric>
+#include <string>
+
+#include "support/dump_builder.h"
+#include "support/flatten.h"
+#include "vmcore/io/memory_source.h"
+
+namespace dmaudit {
+namespace {
+
+using namespace test;
+
+std::shared_ptr<const FlattenedSource> Open(std::vector<std::byte> bytes, DiagnosticSink& sink) {
+  Result<std::shared_ptr<const FlattenedSource>> source =
+      FlattenedSource::Open(std::make_shared<MemorySource>(std::move(bytes)), "dump", sink);
+  REQUIRE(source);
+  return *source;
+}
+
+std::string Text(const FlattenedSource& source, uint64_t offset, size_t size) {
+  std::vector<std::byte> out(size, std::byte{'#'});
+  const Result<size_t> got = source.ReadAt(FileOffset(offset), out);
+  REQUIRE(got);
+  return std::string(AsText(std::span(out).first(*got)));
+}
+
+FlatStream& Put(FlatStream& stream, uint64_t offset, std::string_view text) {
+  return stream.Record(offset, AsBytes(text));
+}
+
+TEST_CASE("flattened: records in any order make the file") {
+  std::vector<std::byte> file(10000);
+  for (size_t i = 0; i < file.size(); ++i) file[i] = static_cast<std::byte>(i * 7 + i / 256);
+  for (const size_t size : {1u, 7u, 512u, 4096u, 5000u, 9999u, 10000u, 10001u}) {
+    for (const uint64_t seed : {0u, 1u, 2u}) {
+      DiagnosticSink sink;
+      const auto source = Open(Flatten(file, size, seed), sink);
+      INFO("records of ", size, " seed ", seed);
+      CHECK(source->size() == file.size());
+      CHECK(source->records() == (file.size() + size - 1) / size);
+      std::vector<std::byte> out(file.size() + 100);
+      CHECK(source->ReadAt(FileOffset(0), out).value() == file.size());
+      CHECK(std::equal(file.begin(), file.end(), out.begin()));
+      CHECK(Ids(sink) == "");
+    }
+  }
+}
+
+TEST_CASE("flattened: the later record holds, whichever way they overlap") {
+  struct Case {
+    std::vector<std::pair<uint64_t, std::string_view>> records;
+    std::string_view file;
+  };
+  const Case cases[] = {
+      {{{0, "aaaa"}, {0, "bbbb"}}, "bbbb"},
+      {{{0, "aaaa"}, {0, "bb"}}, "bbaa"},
+      {{{0, "aa"}, {0, "bbbb"}}, "bbbb"},
+      {{{0, "aaaa"}, {2, "bbbb"}}, "aabbbb"},
+      {{{2, "bbbb"}, {0, "aaaa"}}, "aaaabb"},
+      {{{0, "aaaaaa"}, {2, "bb"}}, "aabbaa"},
+      {{{2, "bb"}, {0, "aaaaaa"}}, "aaaaaa"},
+      {{{0, "aaaaaa"}, {1, "bbbb"}, {2, "cc"}}, "abccba"},
+      {{{2, "cc"}, {0, "aaaaaa"}, {1, "bbbb"}}, "abbbba"},
+      {{{1, "bbbb"}, {2, "cc"}, {0, "aaa"}, {5, "z"}}, "aaacbz"},
+      {{{0, "ab"}, {2, "cd"}, {1, "xx"}, {0, ""}}, "axxd"},
+  };
+  for (const Case& c : cases) {
+    FlatStream stream;
+    for (const auto& [offset, text] : c.records) Put(stream, offset, text);
+    DiagnosticSink sink;
+    const auto source = Open(stream.End().bytes(), sink);
+    CHECK(Text(*source, 0, 100) == c.file);
+    for (size_t i = 0; i < c.file.size(); ++i) {
+      CHECK(Text(*source, i, 2) == c.file.substr(i, 2));
+    }
+    CHECK(Ids(sink) == "");
+  }
+}
+
+TEST_CASE("flattened: many overlapping records against painting them one by one") {
+  uint64_t seed = 12345;
+  const auto next = [&seed](uint64_t below) {
+    seed = seed * 6364136223846793005 + 1442695040888963407;
+    return (seed >> 33) % below;
+  };
+  for (int round = 0; round < 50; ++round) {
+    std::string file;
+    FlatStream stream;
+    for (int i = 0; i < 40; ++i) {
+      const uint64_t offset = next(200);
+      const std::string text(next(60) + 1, static_cast<char>('0' + i));
+      if (file.size() < offset + text.size()) file.resize(offset + text.size(), '\0');
+      file.replace(offset, text.size(), text);
+      Put(stream, offset, text);
+    }
+    DiagnosticSink sink;
+    const auto source = Open(stream.End().bytes(), sink);
+    CHECK(source->size() == file.size());
+    CHECK(Text(*source, 0, 1000) == file);
+    const uint64_t from = next(file.size());
+    CHECK(Text(*source, from, 17) == file.substr(from, 17));
+  }
+}
+
+TEST_CASE("flattened: what no record covers is zero, and a hole") {
+  FlatStream stream;
+  Put(stream, 4, "ab");
+  Put(stream, 8, "c");
+  DiagnosticSink sink;
+  const auto source = Open(stream.End().bytes(), sink);
+  using namespace std::string_view_literals;
+  CHECK(Text(*source, 0, 100) == "\0\0\0\0ab\0\0c"sv);
+  CHECK(Text(*source, 6, 1) == "\0"sv);
+  CHECK(Text(*source, 9, 1).empty());
+  CHECK(source->SkipHole(FileOffset(0)) == FileOffset(4));
+  CHECK(source->SkipHole(FileOffset(5)) == FileOffset(5));
+  CHECK(source->SkipHole(FileOffset(6)) == FileOffset(8));
+  CHECK(source->SkipHole(FileOffset(9)) == FileOffset(9));
+  CHECK_FALSE(source->cut());
+}
+
+TEST_CASE("flattened: in a cut stream what no record covers is not known, never zero") {
+  FlatStream stream;
+  Put(stream, 4, "ab");
+  Put(stream, 8, "c");
+  DiagnosticSink sink;
+  const auto source = Open(stream.bytes(), sink);
+  CHECK(source->cut());
+  CHECK(Text(*source, 0, 100).empty());
+  CHECK(Text(*source, 4, 100) == "ab");
+  CHECK(Text(*source, 8, 100) == "c");
+  CHECK(source->SkipHole(FileOffset(6)) == FileOffset(6));
+  CHECK(Ids(sink) == "flattened.cut");
+  CHECK(sink.incomplete());
+}
+
+TEST_CASE("flattened: a stream cut anywhere keeps what it has and invents nothing") {
+  FlatStream stream;
+  Put(stream, 0, "0123456789");
+  Put(stream, 10, "abcdefghij");
+  const std::vector<std::byte> whole = stream.End().bytes();
+  for (size_t size = 4096 + 16 + 1; size < whole.size(); ++size) {
+    std::vector<std::byte> bytes = whole;
+    bytes.resize(size);
+    DiagnosticSink sink;
+    const auto source = Open(bytes, sink);
+    const size_t first = std::min<size_t>(10, size - 4112);
+    const size_t second = size <= 4138 ? 0 : std::min<size_t>(10, size - 4138);
+    INFO("size ", size);
+    CHECK(Text(*source, 0, 100) ==
+          std::string("0123456789abcdefghij").substr(0, first < 10 ? first : 10 + second));
+    CHECK(source->cut());
+    CHECK(Ids(sink) == "flattened.cut");
+  }
+}
+
+TEST_CASE("flattened: a record that makes no sense cuts the stream there") {
+  struct Case {
+    int64_t offset, size;
+  };
+  const Case cases[] = {{-2, 4},        {INT64_MIN, 4}, {0, -1},           {0, INT64_MIN},
+                        {INT64_MAX, 1}, {1, INT64_MAX}, {INT64_MAX - 3, 4}};
+  for (const Case& c : cases) {
+    FlatStream stream;
+    Put(stream, 0, "good").Header(c.offset, c.size);
+    Put(stream, 8, "behind").End();
+    DiagnosticSink sink;
+    const auto source = Open(stream.bytes(), sink);
+    CHECK(source->cut());
+    CHECK(Text(*source, 8, 6).empty());
+    CHECK(Ids(sink) == "flattened.cut");
+    CHECK(Text(*source, 0, 4) == "good");
+  }
+}
+
+TEST_CASE("flattened: a record longer than the stream ends with it") {
+  FlatStream stream;
+  Put(stream, 0, "good").Header(2, INT64_MAX - 2);
+  stream.bytes().resize(stream.bytes().size() + 3, std::byte{'x'});
+  DiagnosticSink sink;
+  const auto source = Open(stream.bytes(), sink);
+  CHECK(source->size() == INT64_MAX);
+  CHECK(Text(*source, 0, 100) == "goxxx");
+  CHECK(Text(*source, 1000, 100).empty());
+  CHECK(Ids(sink) == "flattened.cut");
+}
+
+TEST_CASE("flattened: what is no stream is an error that names the file") {
+  const auto fails = [](std::vector<std::byte> bytes, std::string_view says) {
+    DiagnosticSink sink;
+    const auto source =
+        FlattenedSource::Open(std::make_shared<MemorySource>(std::move(bytes)), "dump", sink);
+    REQUIRE_FALSE(source);
+    CHECK(source.error().message.starts_with("dump: "));
+    CHECK(source.error().message.find(says) != std::string::npos);
+  };
+  FlatStream other_type;
+  StoreUnchecked<uint64_t>(other_type.bytes(), 16, 2, ByteOrder::kBig);
+  fails(Put(other_type, 0, "x").End().bytes(), "type 2 version 1");
+  FlatStream other_version;
+  StoreUnchecked<uint64_t>(other_version.bytes(), 24, 2, ByteOrder::kBig);
+  fails(Put(other_version, 0, "x").End().bytes(), "type 1 version 2");
+  std::vector<std::byte> shorter = FlatStream().bytes();
+  shorter.resize(31);
+  fails(shorter, "ends at 0x1f");
+  fails(FlatStream().bytes(), "without a record");
+  fails(FlatStream().End().bytes(), "without a record");
+  fails(FlatStream().Header(0, 0).End().bytes(), "without a record");
+}
+
+TEST_CASE("flattened: dumps of both kinds inside") {
+  KdumpBuilder kdump;
+  kdump.AddPage(1, PatternPage(1), PageCodec::kZlib).AddPage(2, PatternPage(2)).AddExcluded(3);
+  ElfBuilder elf;
+  elf.AddLoad(0x1000, PatternPage(1)).AddLoad(0x2000, PatternPage(2), 2 * kTestPage);
+  for (const std::vector<std::byte>& file : {kdump.Build().bytes, elf.Build().bytes}) {
+    for (const uint64_t seed : {0u, 5u}) {
+      DiagnosticSink sink;
+      const Result<Dump> dump = OpenBytes(Flatten(file, 700, seed), sink);
+      REQUIRE(dump);
+      CHECK(dump->info.format_detail.ends_with(", flattened"));
+      CHECK_FALSE(dump->info.incomplete);
+      CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+      CHECK(ReadPageAt(*dump, 0x2000).bytes == PatternPage(2));
+      CHECK(StateAt(*dump, 0x3000) == ByteState::kExcluded);
+      CHECK(Ids(sink) == "");
+    }
+  }
+}
+
+TEST_CASE("flattened: a cut dump tells for each page whether it is there") {
+  KdumpBuilder builder;
+  builder.AddPage(1, PatternPage(1), PageCodec::kZlib).AddPage(2, PatternPage(2));
+  builder.AddPage(3, PatternPage(3)).AddExcluded(4);
+  const KdumpImage image = builder.Build();
+  const auto part = [&image](uint64_t from, uint64_t to) {
+    return std::span(image.bytes).subspan(from, to - from);
+  };
+  // As QEMU writes: descriptors and data take turns. Cut before the data of page 2.
+  const uint64_t page2 = image.GetDescriptor(1, "offset");
+  const uint64_t page3 = image.GetDescriptor(2, "offset");
+  FlatStream stream;
+  stream.Record(0, part(0, image.descriptors));
+  stream.Record(image.descriptors, part(image.descriptors, image.descriptors + 48));
+  stream.Record(image.data, part(image.data, page2));
+  stream.Record(page3, part(page3, image.bytes.size()));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(stream.bytes(), sink);
+  REQUIRE(dump);
+  CHECK(dump->info.incomplete);
+  CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+  CHECK(StateAt(*dump, 0x2000) == ByteState::kTruncated);
+  CHECK(StateAt(*dump, 0x3000) == ByteState::kTruncated);  // its descriptor is not there
+  CHECK(StateAt(*dump, 0x4000) == ByteState::kExcluded);
+  CHECK(StateAt(*dump, 0x5000) == ByteState::kAbsent);
+}
+
+TEST_CASE("flattened: a stream inside a stream is refused") {
+  DiagnosticSink sink;
+  const Result<Dump> dump =
+      OpenBytes(Flatten(Flatten(KdumpBuilder().Build().bytes, 4096), 4096), sink);
+  REQUIRE_FALSE(dump);
+  CHECK(dump.error().code == ErrorCode::kUnsupported);
+}
+
+}  // namespace
+}  // namespace dmaudit
