@@ -6,26 +6,26 @@ namespace dmaudit::cli {
 std::span<const Command> Commands() {
   static const std::vector<Command> commands = {
       {{.name = "report",
-        .operands = "VMCORE",
+        .operands = "VMCORE...",
         .summary =
             "Say which device could DMA where at the crash, and whether any of it reaches the "
             "crash kernel.",
         .formats = {"text", "json"}},
        RunReport},
       {{.name = "mappings",
-        .operands = "VMCORE",
+        .operands = "VMCORE...",
         .summary = "List every live IOVA range of every device.",
         .formats = {"text", "ndjson", "csv"}},
        RunMappings},
       {{.name = "info",
-        .operands = "VMCORE",
+        .operands = "VMCORE...",
         .summary = "Describe the dump: container, page states, kernel, where its symbols and types "
                    "come from.",
         .formats = {"text", "json"},
         .audit_options = false},
        RunInfo},
       {{.name = "distill",
-        .operands = "VMCORE",
+        .operands = "VMCORE...",
         .summary = "Write a small vmcore that holds what the audit rests on and nothing else.",
         .formats = {},
         .audit_options = false,

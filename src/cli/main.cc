@@ -22,7 +22,7 @@ namespace {
 
 std::string Overview() {
   std::string text =
-      "Usage: dmaudit [COMMAND] [OPTION]... VMCORE\n"
+      "Usage: dmaudit [COMMAND] [OPTION]... VMCORE...\n"
       "Tell from a crash dump alone which device could DMA where when the kernel died,\n"
       "and whether any of it could have hit the crash kernel.\n\nCommands:\n";
   StringOutput commands;
@@ -31,6 +31,7 @@ std::string Overview() {
   }
   text += commands.text();
   text +=
+      "VMCORE is a file, or - for standard input; a split dump is given by all of its parts.\n"
       "Without COMMAND: report. `dmaudit COMMAND --help` lists its options.\n\n"
       "Exit status:\n"
       "  0  no finding at or above --fail-on, and everything was seen\n"
@@ -59,7 +60,9 @@ Status CheckOutput(const Options& options) {
   if (options.output.empty() || stat(options.output.c_str(), &output) != 0) return {};
   for (const std::string& path : options.paths) {
     struct stat input {};
-    if (stat(path.c_str(), &input) != 0 || !S_ISREG(input.st_mode)) continue;
+    const bool opened =
+        path == "-" ? fstat(STDIN_FILENO, &input) == 0 : stat(path.c_str(), &input) == 0;
+    if (!opened || !S_ISREG(input.st_mode)) continue;
     if (input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
       return Fail(ErrorCode::kUsage, "-o {}: this is the dump itself", options.output);
     }

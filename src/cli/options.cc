@@ -53,6 +53,10 @@ po::options_description Describe(const CommandSyntax& syntax) {
                              : "write there instead of standard output, complete or not at all");
   add("color", po::value<std::string>()->value_name("auto|always|never"),
       "colour the text (default auto: on a terminal)");
+  add("spool-dir", po::value<std::string>()->value_name("DIR"),
+      "where a dump that comes through a pipe is kept meanwhile (default $TMPDIR or /var/tmp)");
+  add("spool-limit", po::value<std::string>()->value_name("SIZE"),
+      "at most that much of it; K, M, G, T are powers of 1024 (default 32G)");
   add("quiet,q", "no diagnostics on standard error; a text report is its first two lines");
   add("verbose,v", "everything: all devices, all ranges, entry chains, origins of values");
   add("help,h", "this text");
@@ -123,6 +127,15 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
     options.output = values["output"].as<std::string>();
     if (options.output.empty()) return tl::unexpected<Error>(Usage("-o: the file name is empty"));
   }
+  if (std::count(options.paths.begin(), options.paths.end(), "-") > 1) {
+    return tl::unexpected<Error>(Usage("standard input is given more than once"));
+  }
+  if (values.count("spool-dir") != 0) options.spool.folder = values["spool-dir"].as<std::string>();
+  if (values.count("spool-limit") != 0) {
+    const Result<uint64_t> limit = ParseSize(values["spool-limit"].as<std::string>());
+    if (!limit) return tl::unexpected<Error>(Usage("--spool-limit: " + limit.error().message));
+    options.spool.limit = *limit;
+  }
   if (syntax.output_required && options.output.empty()) {
     return tl::unexpected<Error>(
         Usage(fmt::format("{}: no output file given (-o FILE)", syntax.name)));
@@ -170,6 +183,21 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
 }
 
 }  // namespace
+
+Result<uint64_t> ParseSize(std::string_view text) {
+  constexpr std::string_view kSuffixes = "KMGT";
+  std::string_view digits = text;
+  uint64_t unit = 1;
+  if (const size_t suffix = text.empty() ? text.npos : kSuffixes.find(text.back());
+      suffix != text.npos) {
+    digits.remove_suffix(1);
+    unit = uint64_t{1} << (10 * (suffix + 1));
+  }
+  const std::optional<uint64_t> number = ParseDecimal(digits);
+  const std::optional<uint64_t> size = number ? CheckedMul(*number, unit) : std::nullopt;
+  if (size) return *size;
+  return Fail(ErrorCode::kUsage, "not a size: {}", EscapeForTerminal(text));
+}
 
 Result<PhysRange> ParsePhysRange(std::string_view text) {
   const size_t dash = text.find('-');

@@ -11,6 +11,7 @@
 
 #include "audit/audit.h"
 #include "base/result.h"
+#include "vmcore/io/spool.h"
 
 namespace dmaudit::cli {
 
@@ -26,7 +27,8 @@ enum class FailOn : uint8_t { kCritical, kWarning, kNever };
 enum class ColourMode : uint8_t { kAuto, kAlways, kNever };
 
 struct Options {
-  std::vector<std::string> paths;
+  std::vector<std::string> paths;  // "-" is standard input
+  SpoolOptions spool;
   AuditOptions audit;
   FailOn fail_on = FailOn::kCritical;
   ColourMode colour = ColourMode::kAuto;
@@ -54,6 +56,9 @@ Result<Options> ParseOptions(const CommandSyntax& syntax,
 
 // The text of `dmaudit COMMAND --help`.
 std::string HelpText(const CommandSyntax& syntax);
+
+// Bytes, or with one of the suffixes K, M, G, T (powers of 1024).
+Result<uint64_t> ParseSize(std::string_view text);
 
 // START-END in hexadecimal (0x optional), END included, as in /proc/iomem.
 Result<PhysRange> ParsePhysRange(std::string_view text);

@@ -13,10 +13,19 @@
 namespace dmaudit::cli {
 
 Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink) {
-  Result<std::vector<Dump>> dumps = OpenDumps(options.paths, sink);
+  std::vector<DumpInput> inputs;
+  for (const std::string& path : options.paths) {
+    Result<std::unique_ptr<FileSource>> source = OpenOrSpool(path, options.spool);
+    if (!source) return tl::unexpected<Error>(source.error());
+    inputs.push_back({path, *std::move(source)});
+  }
+  Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink);
   if (!dumps) return tl::unexpected<Error>(dumps.error());
   if (dumps->size() != 1) {
-    return Fail(ErrorCode::kUsage, "{} dumps given where one is expected", dumps->size());
+    return Fail(ErrorCode::kUsage,
+                "{} different dumps given where one (or all parts of one) is expected: {} and {} "
+                "do not belong together",
+                dumps->size(), (*dumps)[0].info.paths[0], (*dumps)[1].info.paths[0]);
   }
   return std::move(dumps->front());
 }

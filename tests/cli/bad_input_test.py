@@ -112,8 +112,8 @@ class BadInputTest(CliTest):
             self.refused_bytes(data[:6], word)
 
     def test_other_dump_formats_are_named(self):
-        self.refused_bytes(b"makedumpfile".ljust(16, b"\0") + bytes(4096), "flattened", "makedumpfile -R")
-        self.refused_bytes(b"DISKDUMP" + bytes(4096), "diskdump")
+        self.refused_bytes(b"makedumpfile".ljust(16, b"\0") + bytes(4096), "flattened")
+        self.refused_bytes(b"DISKDUMP" + bytes(4096), "header")
         self.refused_bytes(b"EMiL" + bytes(4096), "LiME")
         self.refused_bytes(b"QFI\xfb" + bytes(4096), "qcow2")
 
@@ -159,15 +159,15 @@ class BadInputTest(CliTest):
     def test_kdump_headers_with_one_lie(self):
         cases = (
             (8, struct.pack("<i", -1), "version"),
-            (272, b"aarch64\0", "aarch64"),
             (428, struct.pack("<I", 0), "block size"),
             (428, struct.pack("<I", 4097), "block size"),
-            (428, struct.pack(">I", 4096), "big-endian"),
+            (428, struct.pack(">I", 4096), "block size"),
+            (428, struct.pack("<I", 16384), "pages of 16384 bytes"),
             (432, struct.pack("<I", 0x7fffffff), "bitmaps"),
             (432, struct.pack("<I", 0xffffffff), "sub header"),
             (436, struct.pack("<I", 0), "bitmap"),
             (436, struct.pack("<I", 0xffffffff), "bitmap"),
-            (4096 + 12, struct.pack("<I", 1), "split"),
+            (4096 + 12, struct.pack("<I", 1) + bytes(64) + struct.pack("<QQ", 9, 8), "split"),
         )
         for offset, data, word in cases:
             with self.subTest(f"{offset}: {data!r}"):

@@ -32,6 +32,10 @@ Result<std::unique_ptr<FileSource>> FileSource::Open(const std::string& path) {
   // O_NONBLOCK: opening a fifo nobody writes to must not hang.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));
+  return Adopt(fd, path);
+}
+
+Result<std::unique_ptr<FileSource>> FileSource::Adopt(int fd, const std::string& path) {
   std::unique_ptr<FileSource> source(new FileSource(fd, 0, path));
   struct stat status {};
   if (::fstat(fd, &status) != 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));

@@ -16,6 +16,8 @@ class FileSource : public ByteSource {
   // Regular files and block devices. Everything else (directory, fifo, empty, not permitted) is an
   // error that names `path`.
   static Result<std::unique_ptr<FileSource>> Open(const std::string& path);
+  // The same with a descriptor that is open already, and is closed with the source (or on error).
+  static Result<std::unique_ptr<FileSource>> Adopt(int fd, const std::string& path);
 
   ~FileSource() override;
   FileSource(const FileSource&) = delete;
