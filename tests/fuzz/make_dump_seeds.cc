@@ -6,6 +6,8 @@
 
 #include "base/bytes.h"
 #include "support/dump_builder.h"
+#include "support/flatten.h"
+#include "support/recipe.h"
 
 using namespace dmaudit;
 using namespace dmaudit::test;
@@ -27,6 +29,31 @@ KdumpBuilder Kdump(int32_t version, PageCodec codec) {
   return builder;
 }
 
+// The first file of a recipe.
+std::vector<std::byte> Made(const std::string& recipe) { return MakeRecipe(recipe).front().bytes; }
+
+void WriteKdumpVariants(const std::filesystem::path& folder) {
+  const std::string pages = "\nnote CORE 1 regs\npage 1 zlib\npage 2 zero\npage 3 excluded\n";
+  Write(folder / "i386", Made("dump kdump layout=32 machine=i686" + pages));
+  Write(folder / "arm", Made("dump kdump layout=32pad machine=armv7l" + pages));
+  Write(folder / "arm-time64", Made("dump kdump layout=32time machine=armv7l" + pages));
+  Write(folder / "s390x", Made("dump kdump order=big machine=s390x" + pages));
+  Write(folder / "ppc-v5", Made("dump kdump order=big layout=32pad version=5 machine=ppc" + pages));
+  Write(folder / "diskdump", Made("dump kdump signature=DISKDUMP machine=i686 layout=32" + pages));
+  Write(folder / "part", Made("dump kdump" + pages + "page 20 lzo\nsplit 16\n"));
+  Write(folder / "erased", Made("dump kdump" + pages + "eraseinfo erase jiffies 8\n"));
+}
+
+void WriteFlattened(const std::filesystem::path& folder) {
+  const std::vector<std::byte> kdump = Made("dump kdump\npage 1 zlib\npage 3 excluded\n");
+  const std::vector<std::byte> elf = ElfBuilder().AddLoad(0x1000, PatternPage(1)).Build().bytes;
+  Write(folder / "kdump", Flatten(kdump, 4096));
+  Write(folder / "elf-shuffled", Flatten(elf, 700, 3));
+  FlatStream overlapping;
+  overlapping.Record(0, kdump).Record(4096, std::span(kdump).first(100)).Record(40, {});
+  Write(folder / "overlapping-cut", overlapping.Record(0, kdump).bytes());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -42,6 +69,8 @@ int main(int argc, char** argv) {
   KdumpBuilder single = Kdump(0, PageCodec::kLzo);
   single.two_bitmaps = false;
   Write(corpus / "kdump_fuzz/one-bitmap-v0", single.Build().bytes);
+  WriteKdumpVariants(corpus / "kdump_fuzz");
+  WriteFlattened(corpus / "flattened_fuzz");
 
   ElfBuilder elf;
   elf.notes = MakeNote("VMCOREINFO", 0, "OSRELEASE=6.1.0\n");
