@@ -206,7 +206,7 @@ std::string FormatDetail(const std::vector<KdumpFile>& files) {
   if (header.layout != "64-bit little-endian") detail += ", " + header.layout;
   if (header.split) {
     detail += files.size() == 1 ? ", one part of a split dump"
-                                : fmt::format(", split in {} parts", files.size());
+                                : fmt::format(", {} parts of a split dump", files.size());
   }
   return detail;
 }
