@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(Boost REQUIRED COMPONENTS program_options)

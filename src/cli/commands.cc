@@ -24,6 +24,23 @@ std::span<const Command> Commands() {
         .formats = {"text", "json"},
         .audit_options = false},
        RunInfo},
+      {{.name = "pages",
+        .operands = "VMCORE",
+        .summary = "List which memory is in the dump and what is known of the rest; with --crc32 "
+                   "decode every page and list its state and checksum.",
+        .formats = {"text", "ndjson"},
+        .audit_options = false,
+        .crc32_option = true},
+       RunPages},
+      {{.name = "read",
+        .operands = "VMCORE PA [LEN]",
+        .summary = "Show LEN bytes of physical memory from PA on as a hex dump; what is unknown is "
+                   "shown as its state. PA is hexadecimal, LEN decimal or 0x... (default 256, at "
+                   "most 16 MiB). Exit status 3 when any of it is unknown.",
+        .formats = {},
+        .audit_options = false,
+        .address_operands = true},
+       RunRead},
       {{.name = "distill",
         .operands = "VMCORE...",
         .summary = "Write a small vmcore that holds what the audit rests on and nothing else.",

@@ -17,6 +17,12 @@ namespace {
 
 namespace po = boost::program_options;
 
+constexpr uint64_t kDefaultReadLength = 256;
+// 80 MB of text: whoever wants more wants `convert`.
+constexpr uint64_t kMaxReadLength = uint64_t{16} << 20;
+// Far more than pays; a typing error must not start a million threads.
+constexpr uint64_t kMaxJobs = 256;
+
 po::options_description Describe(const CommandSyntax& syntax) {
   po::options_description options("Options", 98, 60);
   auto add = options.add_options();
@@ -41,6 +47,11 @@ po::options_description Describe(const CommandSyntax& syntax) {
   if (syntax.name == "report") {
     add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
         "least severity that makes the exit status 1 (default critical)");
+  }
+  if (syntax.crc32_option) {
+    add("crc32", "decode every page: one row per page with its state and the CRC-32 of its bytes");
+    add("jobs,j", po::value<std::string>()->value_name("N"),
+        "threads that decode pages (default: one for each processor)");
   }
   if (!syntax.formats.empty()) {
     std::string names;
@@ -110,6 +121,35 @@ Status InterpretDiscovery(const po::variables_map& values, DiscoveryOptions& dis
   return {};
 }
 
+// Takes PA [LEN] from the end of the operands. Two numbers at the end are both, so a file whose
+// name is a number is given as ./NAME.
+Status TakeAddress(const CommandSyntax& syntax, Options& options) {
+  std::vector<std::string>& operands = options.paths;
+  const auto from_end = [&operands](size_t i) { return operands[operands.size() - i]; };
+  const auto usage = [&syntax](std::string_view reason, const std::string& text) {
+    return tl::unexpected<Error>(
+        Usage(fmt::format("{}: {}: {}", syntax.name, reason, EscapeForTerminal(text))));
+  };
+  if (operands.size() < 2) return usage("no address given", syntax.operands.data());
+  options.length = kDefaultReadLength;
+  if (operands.size() > 2 && ParseHex(from_end(2))) {
+    const std::optional<uint64_t> length = ParseNumber(from_end(1));
+    if (!length || *length == 0 || *length > kMaxReadLength) {
+      return usage(fmt::format("not a length from 1 to {}", kMaxReadLength), from_end(1));
+    }
+    options.length = *length;
+    operands.pop_back();
+  }
+  const std::optional<uint64_t> address = ParseHex(from_end(1));
+  if (!address) return usage("not an address in hexadecimal", from_end(1));
+  options.address = PhysAddr(*address);
+  if (!options.address.Plus(options.length - 1)) {
+    return usage("the end is beyond 64 bits", from_end(1));
+  }
+  operands.pop_back();
+  return {};
+}
+
 Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& values) {
   Options options;
   if (values.count("help") != 0) {
@@ -121,6 +161,21 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
         Usage(fmt::format("{}: no {} given", syntax.name, syntax.operands)));
   }
   options.paths = values["path"].as<std::vector<std::string>>();
+  if (syntax.address_operands) {
+    if (const Status taken = TakeAddress(syntax, options); !taken) {
+      return tl::unexpected<Error>(taken.error());
+    }
+  }
+  options.crc32 = values.count("crc32") != 0;
+  if (values.count("jobs") != 0) {
+    const std::string& text = values["jobs"].as<std::string>();
+    const std::optional<uint64_t> jobs = ParseDecimal(text);
+    if (!jobs || *jobs < 1 || *jobs > kMaxJobs) {
+      return tl::unexpected<Error>(Usage(
+          fmt::format("-j: not a number from 1 to {}: {}", kMaxJobs, EscapeForTerminal(text))));
+    }
+    options.jobs = static_cast<unsigned>(*jobs);
+  }
   options.quiet = values.count("quiet") != 0;
   options.verbose = values.count("verbose") != 0;
   if (values.count("output") != 0) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "audit/audit.h"
+#include "base/address.h"
 #include "base/result.h"
 #include "vmcore/io/spool.h"
 
@@ -34,6 +35,10 @@ struct Options {
   ColourMode colour = ColourMode::kAuto;
   std::string output;  // empty: standard output
   std::string format;
+  bool crc32 = false;            // pages
+  std::optional<unsigned> jobs;  // threads; as many as there are processors when not given
+  PhysAddr address;              // read
+  uint64_t length = 0;           // read; not 0, and inside the address space
   bool quiet = false;
   bool verbose = false;
   bool help = false;
@@ -47,6 +52,8 @@ struct CommandSyntax {
   std::vector<std::string> formats;  // the first is the default; empty: no --format
   bool audit_options = true;         // --crashkernel, -s, --fail-on
   bool output_required = false;
+  bool crc32_option = false;      // --crc32, -j
+  bool address_operands = false;  // PA [LEN] behind the paths
 };
 
 // Parses everything after the subcommand's name. Option names are never guessed from a prefix. An

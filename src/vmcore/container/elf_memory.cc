@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "vmcore/memory/state_joiner.h"
+
 namespace dmaudit {
 
 ElfMemory::ElfMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments)
@@ -62,6 +64,14 @@ void ElfMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
     open = piece.range;
   }
   if (open) visit(*open);
+}
+
+void ElfMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
+  StateJoiner joined(visit);
+  for (const SegmentPiece& piece : segments_.pieces()) {
+    if (!joined.Add(piece.range, piece.state)) return;
+  }
+  joined.Finish();
 }
 
 void ElfMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {

@@ -22,6 +22,7 @@ class ElfMemory : public PhysicalMemory {
   void ReadPage(PhysAddr base, DecodeContext& context, Page& page) const override;
   ByteState PageStateHint(PhysAddr base) const override;
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
+  void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;
   void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override;
 
  private:

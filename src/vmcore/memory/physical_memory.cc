@@ -1,7 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmcore/memory/physical_memory.h"
 
+#include <algorithm>
+
+#include "vmcore/memory/state_joiner.h"
+
 namespace dmaudit {
+
+void PhysicalMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
+  const uint32_t size = page_size();
+  StateJoiner joined(visit);
+  VisitRam([&](PhysRange range) {
+    for (uint64_t at = range.first.value();;) {
+      const PhysAddr base = PhysAddr(at).AlignDown(size);
+      const uint64_t last = std::min(base.value() + (size - 1), range.last.value());
+      if (!joined.Add({PhysAddr(at), PhysAddr(last)}, PageStateHint(base))) return false;
+      if (last == range.last.value()) return true;
+      at = last + 1;
+    }
+  });
+  joined.Finish();
+}
 
 void PhysicalMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
   const uint32_t size = page_size();

@@ -43,6 +43,13 @@ class PhysicalMemory {
   // ranges, not to their size.
   virtual void VisitRam(const std::function<bool(PhysRange)>& visit) const = 0;
 
+  // Calls `visit` with ascending, disjoint ranges that together hold every byte the dump describes
+  // as RAM, and the state of each as far as it can be told without decoding a page: bytes that
+  // claim to be data may still turn out truncated or corrupt. Neighbours differ in state. Borders
+  // need not be those of pages. Stops when `visit` returns false. The default asks PageStateHint
+  // for every page of VisitRam: providers whose ranges a file can inflate have their own.
+  virtual void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const;
+
   // Calls `visit` with the base of every page for which the container holds bytes, ascending, and
   // with how many those are: few for a page that is nearly empty, page_size() where the container
   // does not compress. A hint for the order of a search, no more: a dump can state any size, and

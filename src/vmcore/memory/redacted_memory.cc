@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "vmcore/memory/redaction_note.h"
+#include "vmcore/memory/state_joiner.h"
 
 namespace dmaudit {
 namespace {
@@ -83,6 +84,51 @@ void RedactedMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page)
     }
   }
   overlay.Finish();
+}
+
+void RedactedMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
+  StateJoiner joined(visit);
+  base_->VisitStates([&](PhysRange range, ByteState state) {
+    uint64_t at = range.first.value();
+    bool done = false;
+    // Bytes up to `last` that are still inside the range; false when the visitor has seen enough.
+    const auto add = [&](uint64_t last, ByteState s) {
+      last = std::min(last, range.last.value());
+      if (done || at > last) return true;
+      if (!joined.Add({PhysAddr(at), PhysAddr(last)}, s)) return false;
+      done = last == range.last.value();
+      at = last + 1;
+      return true;
+    };
+    const auto state_of = [state](const WordRun& words) {
+      return words.state == ByteState::kData ? state : words.state;
+    };
+    const auto runs = map_.runs();
+    const auto begins_behind = [](uint64_t frame, const RedactionMap::FrameRun& run) {
+      return frame < run.first + run.count;
+    };
+    auto run = std::upper_bound(runs.begin(), runs.end(), at / kFrameSize, begins_behind);
+    for (; run != runs.end() && run->first * kFrameSize <= range.last.value(); ++run) {
+      const uint64_t start = run->first * kFrameSize;
+      if (start > at && !add(start - 1, StateOfUnkept(state))) return false;
+      const FrameLayout layout = map_.LayoutOf(*run);
+      const uint64_t run_end = run->first + run->count;
+      if (layout.size() == 1) {
+        if (!add(run_end * kFrameSize - 1, state_of(layout.front()))) return false;
+        continue;
+      }
+      for (uint64_t frame = std::max(run->first, at / kFrameSize); frame < run_end && !done;
+           ++frame) {
+        uint64_t word_end = frame * kFrameSize;
+        for (const WordRun& words : layout) {
+          word_end += words.count * kWordSize;
+          if (!add(word_end - 1, state_of(words))) return false;
+        }
+      }
+    }
+    return add(UINT64_MAX, StateOfUnkept(state));
+  });
+  joined.Finish();
 }
 
 ByteState RedactedMemory::PageStateHint(PhysAddr base) const {

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/ordered_work.h"
+#include "cli/commands.h"
+#include "cli/output_file.h"
+#include "cli/run.h"
+#include "report/page_rows.h"
+
+namespace dmaudit::cli {
+namespace {
+
+// An ELF header of 100 bytes can claim 2^50 unknown pages. As many rows as a page bitmap of the
+// file's own size could stand for, and room for any small file.
+uint64_t MaxUnknownRows(const DumpInfo& info) {
+  constexpr uint64_t kLeast = uint64_t{1} << 20;
+  return info.file_size < UINT64_MAX / 16 ? kLeast + info.file_size * 8 : UINT64_MAX;
+}
+
+}  // namespace
+
+Result<int> RunPages(const CommandSyntax&, const Options& options) {
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenOneDump(options, sink);
+  if (!dump) return tl::unexpected<Error>(dump.error());
+  OutputFile out(options.output);
+  const std::unique_ptr<PageRowWriter> rows = MakePageRowWriter(options.format, out);
+  if (options.crc32) {
+    const DigestSummary summary =
+        VisitPageDigests(*dump->memory, options.jobs.value_or(AvailableThreads()),
+                         MaxUnknownRows(dump->info), [&](const PageDigest& digest) {
+                           rows->Page(digest);
+                           return out.ok();
+                         });
+    if (summary.not_whole != 0) {
+      sink.Incomplete("pages.unreadable", "{} pages are announced as data and cannot be read",
+                      summary.not_whole);
+    }
+    if (summary.left_out != 0) {
+      sink.Incomplete("pages.left-out",
+                      "{} unknown pages are not listed: more than a file of this size justifies",
+                      summary.left_out);
+    }
+  } else {
+    dump->memory->VisitStates([&](PhysRange range, ByteState state) {
+      rows->Range(range, state);
+      return out.ok();
+    });
+  }
+  PrintDiagnostics(sink, options);
+  const Status written = out.Close();
+  if (!written) return tl::unexpected<Error>(written.error());
+  return sink.incomplete() ? kExitIncomplete : kExitClean;
+}
+
+}  // namespace dmaudit::cli
