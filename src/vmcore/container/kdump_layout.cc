@@ -140,7 +140,7 @@ class LayoutScore {
     const KdumpMainLayout& at = *layout_.main;
     const MachineTraits traits = TraitsOf(KdumpUtsField(main_, kKdumpMachine));
     int score =
-        Agreement(traits.word, layout_.sub->word, 6) + Agreement(traits.order, layout_.order, 2) +
+        Agreement(traits.word, layout_.sub->word, 2) + Agreement(traits.order, layout_.order, 2) +
         (layout_.sub->word == 4 ? Agreement(traits.padded, layout_.sub == &kSub32Padded, 2) : 0);
     const uint32_t version = layout_.U32(main_, kKdumpVersion);
     if (version <= kMaxVersion) score += 8;
