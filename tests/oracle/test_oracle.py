@@ -115,6 +115,11 @@ class LegacyTest(unittest.TestCase):
         del self.memory.content[ROOT]
         self.check([], unknown=[ROOT])
 
+    def test_snoop_without_snoop_control_is_rejected(self):
+        self.memory.path(self.tables, 0x1000, 0x50803)
+        self.check([], rejected=[0x12008], ecap=ECAP & ~(1 << 7))
+        self.check([(0x1000, 0x1000, 0x50000, 3)], ecap=ECAP | 1 << 7)
+
     def test_superpages(self):
         self.memory.put(0x10000 + 8, 0x80000000 | 0x83)
         self.memory.put(0x10000 + 16, 0x11003)
@@ -195,6 +200,16 @@ class ScalableTest(unittest.TestCase):
         self.memory.put(PASIDS, *self.SECOND)
         self.memory.path([0x10000, 0x11000, 0x12000], 0x1000, 0x50002)
         self.check([("0000:00:1f.0", 0, 9, "second", 0x1000, 0x1000, 0x50000, 2)])
+
+    def test_snoop_without_snoop_control_translates(self):
+        scalable(self.memory, self.SECOND)
+        self.memory.path([0x10000, 0x11000, 0x12000], 0x1000, 0x50803)
+        self.check([("0000:00:01.0", 0, 9, "second", 0x1000, 0x1000, 0x50000, 3)], ecap=ECAP & ~(1 << 7))
+
+    def test_snoop_in_an_entry_that_names_a_table_is_rejected(self):
+        scalable(self.memory, self.SECOND)
+        self.memory.path([0x10000, 0x11000, 0x12000], 0x1000, 0x50003, 0x803)
+        self.check([], rejected=[0x10000])
 
     def test_other_pasids_need_paside(self):
         self.memory.path([0x10000, 0x11000, 0x12000], 0x1000, 0x50003)

@@ -281,7 +281,7 @@ class Walker:
             iova = base + (index << shift)
             if iova >= limit:
                 break
-            leaf = self._second_entry(domain.unit, raw, level)
+            leaf = self._second_entry(domain.unit, raw, level, domain.pasid is not None)
             if leaf is None:
                 self.reject(table + 8 * index, raw, f"{domain.unit.name} {domain.bdf} "
                             f"second stage level {level}: reserved bits")
@@ -297,14 +297,18 @@ class Walker:
                                               limit, path, budget)
 
     @staticmethod
-    def _second_entry(unit, raw, level):
-        """True leaf, False table, None reserved bits."""
+    def _second_entry(unit, raw, level, scalable):
+        """True leaf, False table, None reserved bits.
+
+        Snoop (bit 11) without snoop control is reserved in legacy mode. In scalable mode Linux 5.10 sets it
+        all the same, and emulated hardware translates through it.
+        """
         big = bool(raw & 0x80) and level > 1
         if big and (level > 3 or not unit.cap_bits(37, 34) >> level - 2 & 1):
             return None
         leaf = big or level == 1
         reserved = 0 if leaf and unit.ecap_bit(2) else 1 << 62
-        if not leaf or not unit.ecap_bit(7):
+        if not leaf or not (scalable or unit.ecap_bit(7)):
             reserved |= 0x800
         if big:
             reserved |= (1 << 3 + 9 * level) - 0x1000
@@ -330,7 +334,7 @@ class Walker:
             shift = 3 + 9 * level
             raw, = self.memory.qwords(table + (address >> shift & 511) * 8, 1)
             perm &= raw
-            leaf = self._second_entry(unit, raw, level) if raw & 3 else None
+            leaf = self._second_entry(unit, raw, level, True) if raw & 3 else None
             if leaf is None or not perm:
                 return None
             inside = address & (1 << shift) - 1
