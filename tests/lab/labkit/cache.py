@@ -5,9 +5,14 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 LAB_SOURCE = Path(__file__).resolve().parent.parent
+
+
+_LOCK = threading.Lock()
+_LOCKS = {}
 
 
 class LabError(Exception):
@@ -56,10 +61,19 @@ def digest(*parts):
     return total.hexdigest()[:16]
 
 
+def lock(name):
+    """The lock of this name: cells run side by side and share the cache."""
+    with _LOCK:
+        return _LOCKS.setdefault(str(name), threading.RLock())
+
+
 def made_once(path, make):
     """Returns `path`, made by make(temporary) and renamed when it is not there yet."""
-    if path.exists():
-        return path
+    with lock(path):
+        return path if path.exists() else _made(path, make)
+
+
+def _made(path, make):
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}"
     if temporary.is_dir():

@@ -11,6 +11,8 @@ from .cache import LabError
 
 PAGE = 4096
 ORACLE = cache.LAB_SOURCE.parent / "oracle"
+sys.path.append(str(ORACLE))
+import dumpfile  # noqa: E402  pylint: disable=wrong-import-position,import-error
 
 
 def elf_size(path):
@@ -33,7 +35,7 @@ def containers(folder, elf, thorough):
     made = {}
     wanted = {"lzo": ["-l", "-d", "31"]}
     if thorough:
-        wanted.update({"elf-d31": ["-E", "-d", "31"], "zlib": ["-c", "-d", "31"], "raw": ["-d", "31"],
+        wanted.update({"elf-d31": ["-E", "-d", "31"], "zlib": ["-c", "-d", "31"], "plain": ["-d", "31"],
                        "zlib-d0": ["-c", "-d", "0"], "d1": ["-l", "-d", "1"]})
     for name, options in wanted.items():
         target = folder / f"vmcore.{name}"
@@ -86,11 +88,6 @@ def compare_with_ram(path, memory, skip=lambda address: False):
 
     `skip` tells for an address whether its page may differ. Returns (pages compared, addresses that differ).
     """
-    sys.path.insert(0, str(ORACLE))
-    try:
-        import dumpfile  # pylint: disable=import-outside-toplevel
-    finally:
-        sys.path.pop(0)
     dump = dumpfile.open_dump(str(path))
     compared, different = 0, []
     for address in dump.pages():

@@ -18,6 +18,15 @@ TRACES = ["vtd_reg_write", "vtd_reg_dmar_root", "vtd_reg_ir_root", "vtd_reg_writ
           "vtd_dmar_fault"]
 
 
+_running = set()
+
+
+def end_all():
+    """Ends every guest of this process; those who wait for one get a LabError."""
+    for guest in list(_running):
+        guest.kill()
+
+
 class Guest:
     """Runs QEMU in a process group of its own; close() leaves nothing behind."""
 
@@ -29,7 +38,7 @@ class Guest:
         info_path = self.folder / "info.sock"
         self._info = None
         self._reader = None
-        command = ["nice", "-n", "5", *(launcher or ["qemu-system-x86_64"]), *map(str, machine),
+        command = [*(launcher or ["qemu-system-x86_64"]), *map(str, machine),
                    "-nodefaults", "-no-user-config", "-display", "none",
                    "-qmp", f"unix:{qmp_path},server=on,wait=off",
                    "-serial", f"file:{self.folder / 'console.log'}",
@@ -42,6 +51,7 @@ class Guest:
         self._error = open(self.folder / "qemu.err", "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._error,
                                         stderr=self._error, start_new_session=True)
+        _running.add(self)
         try:
             self._wait_for(qmp_path.exists, 30, "QEMU's QMP socket")
             self.qmp = Qmp(qmp_path, timeout=20)
@@ -109,8 +119,17 @@ class Guest:
                 raise LabError(f"the guest did not end within {seconds} s: {self.console()[-300:]!r}")
             time.sleep(0.2)
 
+    def kill(self):
+        """Ends the process group at once; close() tidies up."""
+        try:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
     def close(self):
         """Ends the whole process group."""
+        _running.discard(self)
         if self.qmp is not None:
             self.qmp.close()
             self.qmp = None

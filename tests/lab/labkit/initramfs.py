@@ -14,6 +14,7 @@ from .cache import LabError
 FIRST_MODULES = ["qemu_fw_cfg", "virtio_pci", "virtio_blk", "virtio_net", "nvme", "e1000e", "ahci", "sd_mod",
                  "virtio-gpu", "vfio-pci", "vfio_iommu_type1", "xhci_pci", "usbhid", "virtio_scsi",
                  "vmxnet3", "megaraid_sas"]
+HELPERS = ["vfio-hold", "nvme-hold"]
 CAPTURE_MODULES = ["virtio_pci", "virtio_blk"]
 APPLETS = ["sh", "mount", "cat", "echo", "ls", "grep", "sleep", "dd", "ip", "insmod", "mkdir", "sync",
            "poweroff", "readlink", "stty", "uname", "tr", "tail", "hexdump", "dmesg"]
@@ -68,20 +69,21 @@ def _pack(tree, image):
         subprocess.run(["zstd", "-q", "-9", "-T1"], input=packed, stdout=out, check=True, timeout=300)
 
 
-def vfio_helper():
-    source = cache.LAB_SOURCE / "guest/vfio_hold.c"
+def helper(name):
+    """A program of the guest's, built from guest/NAME.c."""
+    source = cache.LAB_SOURCE / f"guest/{name.replace('-', '_')}.c"
 
     def build(temporary):
         cache.run(["gcc", "-O2", "-Wall", "-Wextra", "-static", "-o", temporary, source])
 
-    return cache.made_once(cache.root() / "image" / f"vfio-hold-{cache.digest(source)}", build)
+    return cache.made_once(cache.root() / "image" / f"{name}-{cache.digest(source)}", build)
 
 
 def capture_image(kernel):
     key = cache.digest(kernel.folder.name, cache.LAB_SOURCE / "guest/init-capture", Path(__file__))
 
     def build(temporary):
-        tree = temporary.with_suffix(".tree")
+        tree = temporary.with_name(temporary.name + ".tree")
         try:
             _lay_out(tree, kernel, CAPTURE_MODULES, "capture", "init-capture", ["makedumpfile"])
             _pack(tree, temporary)
@@ -91,17 +93,23 @@ def capture_image(kernel):
     return cache.made_once(cache.root() / "image" / f"capture-{kernel.suite}-{key}", build)
 
 
-def first_image(kernel):
+def first_image(kernel, more=()):
+    """The first kernel's image; `more` names module files of the lab's own."""
     capture = capture_image(kernel)
-    helper = vfio_helper()
+    helpers = {name: helper(name) for name in HELPERS}
     key = cache.digest(kernel.folder.name, cache.LAB_SOURCE / "guest/init-first", Path(__file__),
-                       capture.name, helper.name)
+                       capture.name, *(path.name for path in helpers.values()), *(path.name for path in more))
 
     def build(temporary):
-        tree = temporary.with_suffix(".tree")
+        tree = temporary.with_name(temporary.name + ".tree")
         try:
             _lay_out(tree, kernel, FIRST_MODULES, "first", "init-first", ["kexec"])
-            shutil.copy(helper, tree / "bin/vfio-hold")
+            with open(tree / "modules/first", "a", encoding="ascii") as names:
+                for path in more:
+                    shutil.copy(path, tree / "modules")
+                    names.write(path.name + "\n")
+            for name, path in helpers.items():
+                shutil.copy(path, tree / "bin" / name)
             shutil.copy(capture, tree / "kexec/initrd")
             shutil.copy(kernel.vmlinuz, tree / "kexec/vmlinuz")
             _pack(tree, temporary)

@@ -9,6 +9,8 @@ RMRR_CRASHKERNEL = 0x10000000
 RMRR_BASE = 0x12000000
 RMRR_SIZE = MIB
 RMRR_SLOT = 4  # the NVMe disk
+# An NVMe controller whose user-space driver keeps thousands of pages mapped, in every mode that translates.
+HELD = "0000:00:0a.0"
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,20 @@ class Mode:
     first_stage: bool = False
     unit_present: bool = True
     about: str = ""
+
+    @property
+    def translates(self):
+        """Whether the unit translates for anyone."""
+        return self.unit_present and self.name != "off"
+
+    @property
+    def strict(self):
+        return "iommu.strict=1" in self.options
+
+    @property
+    def passthrough(self):
+        """Whether the kernel's own domains are hardware pass-through."""
+        return self.name.endswith("-pt")
 
 
 MODES = {mode.name: mode for mode in (
@@ -81,13 +97,18 @@ class Cell:
     case: str = "quiet"
     size: str = "768M"
     road: str = "proc-vmcore"
+    debugfs: bool = False  # with the kernel's own dump of its tables
+
+    @property
+    def _words(self):
+        return (self.kernel, self.mode, self.case, self.size, self.road, *(["debugfs"] if self.debugfs else []))
 
     def __str__(self):
-        return f"{self.kernel} {self.mode} {self.case} {self.size} {self.road}"
+        return " ".join(self._words)
 
     @property
     def slug(self):
-        return "-".join((self.kernel, self.mode, self.case, self.size, self.road)).replace("/", "_")
+        return "-".join(self._words).replace("/", "_")
 
 
 def why_not(cell):
@@ -106,6 +127,8 @@ def why_not(cell):
         return "VFIO needs a translating IOMMU"
     if cell.case == "cma" and cell.size != "768M":
         return "the CMA case needs a small guest, where CMA pages are taken for user memory"
+    if cell.debugfs and cell.kernel != "bookworm":
+        return "the module with the debugfs files is written for 6.1"
     return None
 
 
@@ -135,6 +158,8 @@ def machine_arguments(cell, folder, kernel, image, dmar_table=None, throttle=Non
     # A frame buffer is memory that a device maps for good: thousands of translations that stay.
     words += ["-device", f"virtio-gpu-pci,xres=1920,yres=1080,addr=8{behind}"]
     words += ["-device", "edu,addr=9"]
+    words += ["-drive", "if=none,id=held,driver=null-co,size=16M,read-zeroes=on",
+              "-device", "nvme,drive=held,serial=lab-held,addr=0xa"]
     if cell.case == "many":
         for index in range(3):
             words += ["-device", f"pcie-root-port,id=more{index},chassis={10 + index},addr={0x10 + index:x}",
@@ -156,8 +181,10 @@ def machine_arguments(cell, folder, kernel, image, dmar_table=None, throttle=Non
     elif cell.case == "rmrr":
         # A fixed place, which a randomly placed kernel could occupy.
         crashkernel = f"nokaslr crashkernel=256M@{RMRR_CRASHKERNEL:#x}"
-    options = [f"console=ttyS0 panic=30 {mode.options} {crashkernel}", f"lab.case={cell.case}",
+    options = [f"console=ttyS0 panic=30 no_timer_check {mode.options} {crashkernel}", f"lab.case={cell.case}",
                "lab.disks=5", "lab.pause"]
+    if mode.translates:
+        options.append(f"lab.hold={HELD}")
     if cell.road in ("hung", "proc-vmcore"):
         options.append("lab.capture-options=lab.capture-pause")
     if cell.road == "qmp":

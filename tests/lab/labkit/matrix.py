@@ -1,11 +1,56 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The cells that are run, those that do not exist, and the table of the outcome."""
 
-from .machine import CASES, MODES, Cell, why_not
+import json
+from dataclasses import dataclass
+
+from . import cache
+from .checks import Check
+from .machine import CASES, MODES, ROADS, SIZES, Cell, why_not
 
 CI = [Cell("bookworm", "legacy"), Cell("bookworm", "scalable-strict")]
+# Truth 2: both modes.
+DEBUGFS = [Cell("bookworm", mode, debugfs=True) for mode in ("legacy-strict", "scalable-strict")]
 
 _SUITES = ("bullseye", "bookworm", "trixie", "sid")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell's checks."""
+
+    cell: Cell
+    release: str
+    checks: list
+    seconds: float
+
+    def save(self, tool):
+        """Leaves the outcome in the cell's folder."""
+        path = _outcome_path(self.cell)
+        path.write_text(json.dumps({"tool": cache.digest(tool), "release": self.release, "seconds": self.seconds,
+                                    "checks": [[check.name, check.good, check.detail] for check in self.checks]}))
+
+    @staticmethod
+    def load(cell, tool):
+        """The outcome that a run of the same tool left for a cell, None when there is none without failures."""
+        try:
+            kept = json.loads(_outcome_path(cell).read_text())
+        except (OSError, ValueError):
+            return None
+        found = Outcome(cell, kept["release"], [Check(*words) for words in kept["checks"]], kept["seconds"])
+        return found if kept["tool"] == cache.digest(tool) and not found.failed and found.good else None
+
+    @property
+    def good(self):
+        return sum(check.good for check in self.checks)
+
+    @property
+    def failed(self):
+        return [check.name for check in self.checks if not check.good]
+
+
+def _outcome_path(cell):
+    return cache.root() / "run" / cell.slug / "outcome.json"
 
 
 def _all():
@@ -28,10 +73,15 @@ def _all():
     yield Cell("bookworm", "legacy", "quiet", "6G")
     yield Cell("sid", "scalable", "quiet", "6G")
     yield Cell("sid", "legacy", "quiet", "la57")
-    yield Cell("bookworm", "legacy", "quiet", "768M", "qmp")
-    yield Cell("sid", "scalable", "quiet", "768M", "qmp")
-    yield Cell("bookworm", "legacy", "quiet", "768M", "hung")
-    yield Cell("sid", "scalable", "quiet", "768M", "hung")
+    for suite, mode in (("bookworm", "legacy"), ("sid", "scalable")):
+        for road in ("qmp", "hung"):
+            yield Cell(suite, mode, "quiet", "768M", road)
+    for mode in ("off", "none"):
+        yield Cell("bookworm", mode, "vfio")
+    yield Cell("bookworm", "none", "rmrr")
+    for size in ("6G", "la57"):
+        yield Cell("bookworm", "legacy", "rmrr", size)
+        yield Cell("sid", "scalable", "cma", size)
 
 
 def cells():
@@ -42,17 +92,49 @@ def impossible():
     return [(cell, why_not(cell)) for cell in _all() if why_not(cell) is not None]
 
 
-def write(path, outcome):
+_TRUTHS = (
+    ("1, QEMU's trace", ("trace", "registers")),
+    ("2, the kernel's debugfs", ("debugfs",)),
+    ("3, sysfs and /proc", ("sysfs", "reservation", "crash kernel loaded", "guest", "held", "vfio")),
+    ("4, the Python walker, and containers among each other", ("oracle", "mappings", "container")),
+    ("5, guest RAM", ("ram",)),
+    ("verdict of the case", ("verdict",)),
+    ("the checks notice planted defects", ("checks can fail",)),
+    ("the cell could be run", ("run",)),
+)
+
+
+def _truth_of(name):
+    return next((title for title, prefixes in _TRUTHS if name.split(".")[0] in prefixes), "other")
+
+
+def write(path, outcome, jobs):
     """The outcome as a Markdown table."""
+    good, failed = sum(each.good for each in outcome), sum(len(each.failed) for each in outcome)
+    minutes = sum(each.seconds for each in outcome) / jobs / 60
     lines = ["# Support matrix", "",
-             "Written by `tests/lab/run --matrix --support-matrix`. Kernels are Debian's, the newest of each suite.",
-             "", "| suite | mode | case | memory | road | checks | failed |", "|---|---|---|---|---|---|---|"]
-    for cell, good, failed, _ in outcome:
-        lines.append(f"| {cell.kernel} | {cell.mode} | {cell.case} | {cell.size} | {cell.road} | {good} ok | "
-                     f"{', '.join(failed) or 'none'} |")
-    lines += ["", "## Modes and cases", ""]
+             "Written by `tests/lab/run --matrix --debugfs --support-matrix docs/support-matrix.md`. Kernels are "
+             "Debian's, the newest of each suite;",
+             "`debugfs` is a run with the kernel's own dump of its tables. Machines are QEMU's, without KVM.", "",
+             f"{len(outcome)} cells, {good} checks passed, {failed} failed; {minutes:.0f} minutes, "
+             f"{jobs} cell{'s' if jobs > 1 else ''} at a time.", "",
+             "| suite | kernel | mode | case | machine | road | checks | failed |", "|---|---|---|---|---|---|---|---|"]
+    for each in outcome:
+        cell = each.cell
+        lines.append(f"| {cell.kernel} | {each.release} | {cell.mode} | {cell.case} | {cell.size} | "
+                     f"{cell.road}{', debugfs' if cell.debugfs else ''} | "
+                     f"{each.good} ok | {', '.join(each.failed) or 'none'} |")
+    lines += ["", "## By truth", "", "| truth | checks | failed |", "|---|---|---|"]
+    for title in [title for title, _ in _TRUTHS] + ["other"]:
+        named = [check for each in outcome for check in each.checks if _truth_of(check.name) == title]
+        if named:
+            lines.append(f"| {title} | {len(named)} | {sum(not check.good for check in named)} |")
+    lines += ["", "## What the words mean", ""]
     lines += [f"- `{mode.name}`: {mode.about}" for mode in MODES.values()]
     lines += [f"- `{name}`: {about}" for name, about in CASES.items()]
-    lines += ["", "## Cells that do not exist", ""]
+    lines += [f"- `{name}`: {size['memory']}, {size['cpu']}, {size['crashkernel']}" for name, size in SIZES.items()]
+    lines += [f"- `{name}`: {about}" for name, about in ROADS.items()]
+    lines += ["", "## Cells that do not exist", "",
+              "Everything else that the table lacks is a combination of the above that is not run.", ""]
     lines += [f"- {cell}: {reason}" for cell, reason in impossible()]
     path.write_text("\n".join(lines) + "\n")

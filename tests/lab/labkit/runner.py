@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import time
 
-from . import acpi, cache, checks, dumps, initramfs, machine, qemu10, suites, trace
+from . import acpi, cache, checks, debugfs, debugfs_module, dumps, initramfs, machine, qemu10, suites, trace
 from .cache import LabError
 from .checks import Check
 from .guest import Guest
 
-BOOT_SECONDS = 400
-CAPTURE_SECONDS = 400
+BOOT_SECONDS = 600
+CAPTURE_SECONDS = 600
 
 
 class Run:
@@ -53,7 +53,10 @@ class Run:
         """The guest's DMAR table; a boot to init when the cache has none for these QEMU options."""
         plain = machine.Cell(self.cell.kernel, self.cell.mode, "quiet", self.cell.size, "qmp")
         words = machine.machine_arguments(plain, self.folder, self.kernel, image)
-        key = cache.digest(self.mode.qemu, *words[:words.index("-drive")])
+        # The table names every device.
+        shape = [value for option, value in zip(words, words[1:])
+                 if option in ("-device", "-machine", "-cpu", "-m")]
+        key = cache.digest(self.mode.qemu, *shape)
 
         def ask(temporary):
             # Logs of its own: the real boot's must start empty.
@@ -67,7 +70,8 @@ class Run:
         return cache.made_once(cache.root() / "image" / f"dmar-{key}", ask).read_bytes()
 
     def _image(self):
-        image = initramfs.first_image(self.kernel)
+        more = [debugfs_module.module(self.kernel)] if self.cell.debugfs else []
+        image = initramfs.first_image(self.kernel, more)
         if self.cell.case != "rmrr":
             return image
         table = acpi.with_rmrr(self._firmware_table(image), machine.RMRR_BASE,
@@ -176,23 +180,26 @@ class Run:
         status_warning, _, _ = self._ask("report", first, "--format", "json", "--fail-on", "warning")
         row_status, rows, error = self._rows(first)
         mappings = checks.Mappings(rows)
-        translating = mode.unit_present and cell.mode != "off" and not cell.mode.endswith("-pt")
-        strict = "strict" in mode.options and cell.case not in ("dma", "cma")
+        busy = cell.case in ("dma", "cma")
 
-        yield from checks.translations("trace", truth, mappings, strict, translating)
-        if mode.unit_present and cell.mode != "off":
+        yield from checks.translations("trace", truth, mappings, mode, busy)
+        if mode.translates:
             yield from checks.registers(truth, report, mode.unit_present)
             yield from checks.units(said, report)
-            yield from checks.groups(said, report, mappings)
-            if translating:
+            yield from checks.groups(said, report)
+            yield from checks.stages(mode, mappings)
+            if not mode.passthrough:
                 yield from checks.reserved(said, mappings)
+            yield from checks.held("held", machine.HELD, said, mappings)
         yield from checks.reservation(said, report)
         if cell.size == "la57":
             yield from checks.five_levels(said)
+        if cell.debugfs:
+            yield from debugfs.checks(said, report, mappings)
         if cell.case == "vfio":
-            yield from checks.vfio(said, mappings)
-        yield from checks.verdict(cell, mode, report, status, status_warning)
-        if mode.unit_present and cell.mode != "off":
+            yield from checks.held("vfio", "0000:00:09.0", said, mappings)
+        yield from checks.verdict(cell, mode, report, status, status_warning, mappings)
+        if mode.translates:
             oracle = self._oracle_rows(first)
             yield from checks.same_rows("oracle", rows, oracle)
             yield Check("mappings.status", row_status == 0, f"exit {row_status} {error[:100]}".strip())
@@ -210,7 +217,7 @@ class Run:
                 yield Check(found.name, found.good and other_status == row_status,
                             f"{found.detail}, exit {other_status} {reason}".strip())
         yield from self._ram(mappings, checks.ram_ranges(said))
-        yield from self._proofs(truth, report, rows, said, strict, translating)
+        yield from self._proofs(truth, report, rows, said, busy)
 
     def _ram(self, mappings, ranges):
         """Guest RAM against the containers.
@@ -229,8 +236,7 @@ class Run:
             return (address < 1 << 20 or address in writable
                     or not any(start <= address and address + dumps.PAGE <= end for start, end in ranges))
 
-        names = list(self.containers) if self.thorough else list(self.containers)[:2]
-        for name in names:
+        for name in self.containers:
             compared, different = dumps.compare_with_ram(self.containers[name], self.memory,
                                                          may_differ)
             least = 1000
@@ -238,7 +244,7 @@ class Run:
                         f"{compared} pages compared, {len(different)} differ"
                         + (f": {different[0]:#x}" if different else ""))
 
-    def _proofs(self, truth, report, rows, said, strict, translating):
+    def _proofs(self, truth, report, rows, said, busy):
         """The checks above must fail when one answer is changed."""
         planted = []
 
@@ -251,7 +257,7 @@ class Run:
         def checks_key(row):
             return row["bdf"], row["iova"]
 
-        if translating and truth.live and rows:
+        if self.mode.translates and truth.live and rows:
             whole = checks.Mappings(rows)
             live_rows = set()
             for requester, iova in truth.live:
@@ -267,8 +273,8 @@ class Run:
                 ]
             planted.append(("empty walk", checks.Mappings([])))
         missed = [what for what, broken in planted
-                  if all(check.good for check in checks.translations("trace", truth, broken, strict, translating))]
-        if report["units"] and self.mode.unit_present and self.cell.mode != "off":
+                  if all(check.good for check in checks.translations("trace", truth, broken, self.mode, busy))]
+        if report["units"] and self.mode.translates:
             for key in ("rtaddr", "gcmd", "iqa", "irta"):
                 broken = copy.deepcopy(report)
                 if broken["units"][0].get(key):
@@ -276,6 +282,9 @@ class Run:
                     planted.append((key, broken))
                     if all(check.good for check in checks.registers(truth, broken, True)):
                         missed.append(key)
+        if self.cell.debugfs:
+            planted.extend(("debugfs", index) for index in range(3))
+            missed += debugfs.unnoticed(said, report, rows)
         if report["crashkernel"]:
             broken = copy.deepcopy(report)
             broken["crashkernel"][0]["end"] = hex(int(broken["crashkernel"][0]["end"], 16) + 1)

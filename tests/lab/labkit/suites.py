@@ -77,6 +77,13 @@ class Suite:
         found = re.search(r"^Depends: (.*)$", text, re.M)
         return [word.split()[0] for word in found.group(1).split(",")] if found else []
 
+    def version(self, package):
+        text = self.apt("apt-cache", "show", "--no-all-versions", package)
+        found = re.search(r"^Version: (.*)$", text, re.M)
+        if found is None:
+            raise LabError(f"{self.name}: no package {package}")
+        return found.group(1)
+
     def kernel_packages(self):
         """Names of the packages that make up the suite's newest kernel."""
         image = next((word for word in self.depends("linux-image-amd64")
@@ -90,6 +97,10 @@ class Suite:
     def kernel(self, refresh=False):
         """The unpacked kernel of this suite, downloaded once; `refresh` looks for a newer one."""
         pointer = cache.root() / "kernel" / f"{self.name}.current"
+        with cache.lock(pointer):
+            return self._kernel(pointer, refresh)
+
+    def _kernel(self, pointer, refresh):
         if pointer.exists() and not refresh:
             kernel = Kernel(self.name, cache.root() / "kernel" / pointer.read_text().strip())
             if kernel.complete():

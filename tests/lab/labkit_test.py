@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the lab holds dmaudit against, on words written here: the trace's replay and the kernel's debugfs."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+# pylint: disable=wrong-import-position
+from labkit import checks, debugfs, machine, matrix, trace  # noqa: E402
+
+HELD = 0x50  # 00:0a.0
+
+
+def update(requester, iova, entry, domain):
+    return f"vtd_iotlb_page_update IOTLB page update sid {requester:#x} iova {iova:#x} slpte {entry:#x} domain {domain:#x}"
+
+
+def descriptor(low, high=0):
+    return f"vtd_inv_desc invalidate desc type iotlb high {high:#x} low {low:#x}"
+
+
+def replay(*lines, after=()):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.log"
+        before = "".join(line + "\n" for line in lines)
+        path.write_text(before + "".join(line + "\n" for line in after))
+        return trace.read(path, len(before))
+
+
+def row(bdf, iova, length, place, perm="RW", did=3, stage="second"):
+    return {"unit": "dmar0", "bdf": bdf, "pasid": None, "did": did, "stage": stage, "iova": hex(iova),
+            "len": hex(length), "pa": hex(place), "perm": perm}
+
+
+class TraceReplay(unittest.TestCase):
+    PAGES = [update(0x20, 0x1000, 0x5003, 3), update(0x20, 0x2fff, 0x6003, 3), update(0x28, 0x1000, 0x7001, 4)]
+
+    def live(self, *more, after=()):
+        return {(sid, iova) for sid, iova in replay(*self.PAGES, *more, after=after).live}
+
+    def test_without_an_invalidation_all_is_live(self):
+        self.assertEqual(self.live(), {(0x20, 0x1000), (0x20, 0x2000), (0x28, 0x1000)})
+
+    def test_a_page_of_a_domain(self):
+        self.assertEqual(self.live(descriptor(0x32 | 3 << 16, 0x1000)), {(0x20, 0x2000), (0x28, 0x1000)})
+
+    def test_an_address_mask_covers_its_aligned_block(self):
+        self.assertEqual(self.live(descriptor(0x32 | 3 << 16, 0x2001)), {(0x20, 0x1000), (0x28, 0x1000)})
+        self.assertEqual(self.live(descriptor(0x32 | 3 << 16, 0x1002)), {(0x28, 0x1000)})
+
+    def test_a_domain_and_everything(self):
+        self.assertEqual(self.live(descriptor(0x22 | 3 << 16)), {(0x28, 0x1000)})
+        self.assertEqual(self.live(descriptor(0x12)), set())
+
+    def test_pasid_invalidations_count(self):
+        self.assertEqual(self.live(descriptor(0x26 | 3 << 16)), {(0x28, 0x1000)})
+
+    def test_other_descriptors_do_not(self):
+        self.assertEqual(len(self.live(descriptor(0x11), descriptor(0x25), descriptor(0x14))), 3)
+
+    def test_a_large_page_goes_with_any_part_of_it(self):
+        found = replay(update(0x20, 0x200000, 0x40000083, 3), descriptor(0x32 | 3 << 16, 0x3ff000))
+        self.assertFalse(found.live)
+        self.assertEqual(len(found.last), 1)
+
+    def test_what_the_capture_kernel_does_is_left_out(self):
+        command = "vtd_reg_write_gcmd value 0x40000000"
+        self.assertEqual(len(self.live(after=(command, descriptor(0x12)))), 3)
+        self.assertEqual(self.live(after=(descriptor(0x12), command)), set())
+
+    def test_registers_are_those_latched_before_the_crash(self):
+        write = "vtd_reg_write addr {:#x} size {:#x} value {:#x}".format
+        found = replay(write(0x20, 8, 0x1000), write(0x18, 4, 0x40000000), write(0x20, 8, 0x2000),
+                       write(0x18, 4, 0x84000000), after=(write(0x18, 4, 0),))
+        self.assertEqual((found.rtaddr, found.gcmd), (0x1000, 0x84000000))
+
+
+class Translations(unittest.TestCase):
+    MODE = machine.MODES["legacy-strict"]
+
+    def setUp(self):
+        count = checks.LEAST_MAPPED
+        self.truth = replay(*(update(HELD, 0x1000 * index, 0x1000 * (index + 7) | 3, 3) for index in range(count)))
+        self.rows = [row("0000:00:0a.0", 0, 0x1000 * count, 0x7000)]
+
+    def bad(self, rows, mode=MODE, busy=False):
+        found = checks.translations("trace", self.truth, checks.Mappings(rows), mode, busy)
+        return [check.name for check in found if not check.good]
+
+    def test_equal(self):
+        self.assertEqual(self.bad(self.rows), [])
+
+    def test_an_empty_walk_fails_in_every_mode(self):
+        for mode in machine.MODES.values():
+            if mode.translates:
+                self.assertIn("trace", self.bad([], mode, True), mode.name)
+
+    def test_few_pairs_fail(self):
+        self.truth.live = dict(list(self.truth.live.items())[:checks.LEAST_PAIRS - 1])
+        self.assertEqual(self.bad(self.rows), ["trace.pairs"])
+
+    def test_place_permission_and_domain(self):
+        for change in ({"pa": "0x8000"}, {"perm": "R-"}, {"did": 4}):
+            self.assertIn("trace", self.bad([{**self.rows[0], **change}]), change)
+
+    def test_translations_are_not_expected_where_nothing_translates(self):
+        self.assertIn("trace.empty", self.bad([], machine.MODES["off"]))
+
+
+class Debugfs(unittest.TestCase):
+    SAID = {
+        "groups": ["1 DMA 0000:00:04.0 nvme", "2 DMA 0000:00:1f.0 -", "2 DMA 0000:00:1f.2 ahci"],
+        "debugfs iommu_regset": ["IOMMU: dmar0 Register Base Address: fed90000", "Name\t\tOffset\t\tContents",
+                                 "GSTS \t0x1c\t\t0x00000000c7000000", "CAP \t0x08\t\t0x00d2008c22260206",
+                                 "ECAP\t0x10\t\t0x0000000000f00f4a", "RTADDR\t0x20\t\t0x0000000002510000",
+                                 "IQA\t0x90\t\t0x00000000011c2000", "IRTA\t0xb8\t\t0x000000000120000f"],
+        "debugfs dmar_translation_struct": [
+            "IOMMU dmar0: Root Table Address: 0x2510000",
+            "00:04.0\t0x0000000000000000:0x0000000002511001\t0x0000000000000302:0x0000000002521001\t-1    \t"
+            "0x0000000000000000:0x0000000000000000:0x0000000000000000",
+            "00:1f.2\t0x0000000000000000:0x0000000002511001\t0x0000000000000000:0x0000000002600001\t0     \t"
+            "0x0000000000000000:0x0000000000000005:0x0000000002530089"],
+        "debugfs domain_translation_struct": [
+            "Device 0000:00:04.0 @0x2521000", "IOVA_PFN\t\tPML5E",
+            *(f"0x{0x100 + index:013x} |\t0x0000000000000000\t0x0000000000000000\t0x0000000002522003\t"
+              f"0x0000000002523003\t0x{0x5000 + 0x1000 * index | 3:016x}" for index in range(2000)),
+            "Device 0000:00:1f.0 @0x2530000",
+            "0x0000000000200 |\t0x0000000000000000\t0x0000000000000000\t0x0000000002532001\t"
+            "0x0000000040000083\t0x0000000000000000"]}
+
+    def setUp(self):
+        names = {"cap": 0xd2008c22260206, "ecap": 0xf00f4a, "rtaddr": 0x2510000, "iqa": 0x11c2000,
+                 "irta": 0x120000f, "gcmd": 0x86000000}
+        self.report = {
+            "units": [{"name": "dmar0", **{key: {"value": hex(value)} for key, value in names.items()}}],
+            "domains": [{"did": 3, "stage": "second", "first_stage": None, "second_stage": {"address": "0x2521000"},
+                         "devices": [{"bdf": "0000:00:04.0", "pasid": None}]},
+                        {"did": 5, "stage": "second", "first_stage": None, "second_stage": {"address": "0x2530000"},
+                         "devices": [{"bdf": "0000:00:1f.2", "pasid": 0}]}]}
+        self.rows = [row("0000:00:04.0", 0x100000, 0x1000 * 2000, 0x5000),
+                     row("0000:00:1f.0", 0x200000, 0x200000, 0x40000000, "R-"),
+                     row("0000:00:1f.2", 0x200000, 0x200000, 0x40000000, "R-")]
+
+    def bad(self):
+        found = debugfs.checks(self.SAID, self.report, checks.Mappings(self.rows))
+        return [check.name for check in found if not check.good]
+
+    def test_equal(self):
+        self.assertEqual(self.bad(), [])
+
+    def test_each_defect_is_noticed(self):
+        self.assertEqual(debugfs.unnoticed(self.SAID, self.report, self.rows), [])
+
+    def test_a_row_too_many_or_too_few(self):
+        self.rows[0]["len"] = hex(0x1000 * 2001)
+        self.assertEqual(self.bad(), ["debugfs.translations"])
+        self.rows[0]["len"] = hex(0x1000 * 1999)
+        self.assertEqual(self.bad(), ["debugfs.translations"])
+
+    def test_a_device_that_shares_the_group_counts(self):
+        del self.rows[2]
+        self.assertEqual(self.bad(), ["debugfs.translations"])
+
+    def test_an_attachment_that_the_report_lacks(self):
+        del self.report["domains"][1]
+        self.assertEqual(self.bad(), ["debugfs.attachments"])
+
+    def test_nothing_said_is_no_agreement(self):
+        found = debugfs.checks({"groups": self.SAID["groups"]}, self.report, checks.Mappings([]))
+        self.assertFalse(any(check.good for check in found))
+
+
+class Matrix(unittest.TestCase):
+    def test_cells_differ_and_each_missing_one_has_a_reason(self):
+        cells = matrix.cells()
+        self.assertEqual(len(cells), len(set(cells)))
+        self.assertTrue(all(reason for _, reason in matrix.impossible()))
+        self.assertLessEqual(set(matrix.CI), set(cells))
+
+    def test_every_mode_case_size_and_road_is_run(self):
+        cells = matrix.cells()
+        self.assertEqual({cell.mode for cell in cells}, set(machine.MODES))
+        self.assertEqual({cell.case for cell in cells}, set(machine.CASES))
+        self.assertEqual({cell.size for cell in cells}, set(machine.SIZES))
+        self.assertEqual({cell.road for cell in cells}, set(machine.ROADS))
+
+
+if __name__ == "__main__":
+    unittest.main()
