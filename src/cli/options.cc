@@ -59,6 +59,8 @@ po::options_description Describe(const CommandSyntax& syntax) {
     add("format", po::value<std::string>()->value_name(names),
         fmt::format("output format (default {})", syntax.formats[0]).c_str());
   }
+  add("raw", po::value<std::string>()->implicit_value("0")->value_name("ADDRESS"),
+      "VMCORE is bare memory from ADDRESS on (hex, default 0), with no header that says so");
   add("output,o", po::value<std::string>()->value_name("FILE"),
       syntax.output_required ? "the file to write, complete or not at all"
                              : "write there instead of standard output, complete or not at all");
@@ -202,6 +204,15 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
       options.audit.crashkernel.push_back(*range);
     }
   }
+  if (values.count("raw") != 0) {
+    const std::string& text = values["raw"].as<std::string>();
+    const std::optional<uint64_t> base = ParseHex(text);
+    if (!base) {
+      return tl::unexpected<Error>(
+          Usage(fmt::format("--raw: not a hexadecimal address: {}", EscapeForTerminal(text))));
+    }
+    options.open.raw_base = PhysAddr(*base);
+  }
   if (values.count("slot") != 0) {
     const std::string& text = values["slot"].as<std::string>();
     options.audit.devices = ParseBdfFilter(text);
@@ -274,8 +285,12 @@ Result<Options> ParseOptions(const CommandSyntax& syntax,
   // Boost reports misuse by exceptions; they end here.
   try {
     po::variables_map values;
+    // Of an option whose value may be missing, Boost takes the next argument as the value.
+    std::vector<std::string> adjusted = arguments;
+    const auto end = std::find(adjusted.begin(), adjusted.end(), "--");
+    std::replace(adjusted.begin(), end, std::string("--raw"), std::string("--raw=0"));
     po::store(
-        po::command_line_parser(arguments).options(all).positional(operands).style(style).run(),
+        po::command_line_parser(adjusted).options(all).positional(operands).style(style).run(),
         values);
     return Interpret(syntax, values);
   } catch (const po::error& error) {

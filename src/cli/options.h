@@ -30,6 +30,7 @@ enum class ColourMode : uint8_t { kAuto, kAlways, kNever };
 struct Options {
   std::vector<std::string> paths;  // "-" is standard input
   SpoolOptions spool;
+  OpenOptions open;
   AuditOptions audit;
   FailOn fail_on = FailOn::kCritical;
   ColourMode colour = ColourMode::kAuto;

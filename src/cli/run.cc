@@ -19,7 +19,7 @@ Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink) {
     if (!source) return tl::unexpected<Error>(source.error());
     inputs.push_back({path, *std::move(source)});
   }
-  Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink);
+  Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink, options.open);
   if (!dumps) return tl::unexpected<Error>(dumps.error());
   if (dumps->size() != 1) {
     return Fail(ErrorCode::kUsage,

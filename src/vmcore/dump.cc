@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "vmcore/container/avml.h"
 #include "vmcore/container/elf.h"
 #include "vmcore/container/flattened_source.h"
 #include "vmcore/container/kdump.h"
+#include "vmcore/container/lime.h"
 #include "vmcore/container/probe.h"
+#include "vmcore/container/raw.h"
 #include "vmcore/io/file_source.h"
 #include "vmcore/memory/redacted_memory.h"
 #include "vmcore/memory/redaction_note.h"
@@ -74,10 +77,25 @@ Result<std::vector<DumpFiles>> GroupParts(std::vector<DumpInput> inputs, Diagnos
   return groups;
 }
 
+// A dump that is one file.
+Result<Dump> OpenFile(Unwrapped& file, DiagnosticSink& sink) {
+  switch (file.container) {
+    case Container::kElf:
+      return OpenElf(std::move(file.source), file.path, sink);
+    case Container::kLime:
+      return OpenLime(std::move(file.source), file.path, sink);
+    case Container::kAvml:
+      return OpenAvml(std::move(file.source), file.path, sink);
+    case Container::kKdump:
+    case Container::kFlattened:
+      break;
+  }
+  return Fail(ErrorCode::kUnsupported, "{}: no reader for this container", file.path);
+}
+
 Result<Dump> OpenFiles(DumpFiles group, DiagnosticSink& sink) {
-  Unwrapped& first = group.files[0];
-  Result<Dump> dump = group.kdump.empty() ? OpenElf(std::move(first.source), first.path, sink)
-                                          : OpenKdumpFiles(group.kdump, sink);
+  Result<Dump> dump =
+      group.kdump.empty() ? OpenFile(group.files[0], sink) : OpenKdumpFiles(group.kdump, sink);
   if (!dump) return dump;
   bool flattened = false;
   for (const Unwrapped& file : group.files) {
@@ -94,9 +112,25 @@ Result<Dump> OpenFiles(DumpFiles group, DiagnosticSink& sink) {
   return dump;
 }
 
+Result<std::vector<Dump>> OpenRawFiles(std::vector<DumpInput> inputs, PhysAddr base,
+                                       DiagnosticSink& sink) {
+  std::vector<Dump> dumps;
+  for (DumpInput& input : inputs) {
+    const uint64_t size = input.source->size();
+    Result<Dump> dump = OpenRaw(std::move(input.source), input.path, base, sink);
+    if (!dump) return tl::unexpected(dump.error());
+    dump->info.paths.push_back(std::move(input.path));
+    dump->info.file_size = size;
+    dumps.push_back(*std::move(dump));
+  }
+  return dumps;
+}
+
 }  // namespace
 
-Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink) {
+Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink,
+                                     const OpenOptions& options) {
+  if (options.raw_base) return OpenRawFiles(std::move(inputs), *options.raw_base, sink);
   Result<std::vector<DumpFiles>> groups = GroupParts(std::move(inputs), sink);
   if (!groups) return tl::unexpected(groups.error());
   std::vector<Dump> dumps;
@@ -108,21 +142,22 @@ Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSi
   return dumps;
 }
 
-Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink) {
+Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink,
+                                    const OpenOptions& options) {
   std::vector<DumpInput> inputs;
   for (const std::string& path : paths) {
     Result<std::unique_ptr<FileSource>> source = FileSource::Open(path);
     if (!source) return tl::unexpected(source.error());
     inputs.push_back({path, *std::move(source)});
   }
-  return OpenInputs(std::move(inputs), sink);
+  return OpenInputs(std::move(inputs), sink, options);
 }
 
 Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
-                      DiagnosticSink& sink) {
+                      DiagnosticSink& sink, const OpenOptions& options) {
   std::vector<DumpInput> inputs;
   inputs.push_back({path, std::move(source)});
-  Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink);
+  Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink, options);
   if (!dumps) return tl::unexpected(dumps.error());
   return std::move(dumps->front());
 }

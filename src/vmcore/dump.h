@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,11 @@ struct Dump {
   std::unique_ptr<const PhysicalMemory> memory;
 };
 
+struct OpenOptions {
+  // Take the files as bare memory from this address on, whatever their content looks like.
+  std::optional<PhysAddr> raw_base = std::nullopt;
+};
+
 // Bytes to be opened as a dump or as a part of one; `path` names them in messages.
 struct DumpInput {
   std::string path;
@@ -67,14 +73,16 @@ struct DumpInput {
 // Damage that still lets pages be read is a diagnostic (kIncomplete when pages are affected), so is
 // a part that is missing or given twice; otherwise the error names the file and the place. Never
 // reads more than headers and page directories.
-Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink);
+Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink,
+                                     const OpenOptions& options = {});
 
 // The same with files and block devices.
-Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink);
+Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, DiagnosticSink& sink,
+                                    const OpenOptions& options = {});
 
 // The same for one dump that is already at hand; `path` names it in messages.
 Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
-                      DiagnosticSink& sink);
+                      DiagnosticSink& sink, const OpenOptions& options = {});
 
 // The page compressors of this build: "raw zlib lzo snappy zstd".
 std::string_view SupportedCodecs();

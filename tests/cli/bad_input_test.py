@@ -114,20 +114,32 @@ class BadInputTest(CliTest):
     def test_other_dump_formats_are_named(self):
         self.refused_bytes(b"makedumpfile".ljust(16, b"\0") + bytes(4096), "flattened")
         self.refused_bytes(b"DISKDUMP" + bytes(4096), "header")
-        self.refused_bytes(b"EMiL" + bytes(4096), "LiME")
+        self.refused_bytes(b"EMiL" + bytes(4096), "LiME", "version 0")
+        self.refused_bytes(b"AVML" + bytes(4096), "AVML", "version 0")
         self.refused_bytes(b"QFI\xfb" + bytes(4096), "qcow2")
 
     def test_elf_that_is_no_x86_64_core(self):
         load = (1, 0x1000, 0, 0, 0x1000, 0x1000)
         page = bytes(0x1000 - 64 - 56) + bytes(0x1000)
-        for data, words in ((elf(machine=183, headers=[load], body=page), ["aarch64"]),
-                            (elf(machine=3, width=1), ["32-bit"]),
-                            (elf(machine=22, order=2, headers=[load], body=page), ["big-endian"]),
-                            (elf(kind=2, headers=[load], body=page), ["executable"]),
+        for data, words in ((elf(kind=2, headers=[load], body=page), ["executable", "vmlinux"]),
+                            (elf(kind=3, headers=[load], body=page), ["executable", "vmlinux"]),
                             (elf(kind=1), ["object file"]),
-                            (elf(), ["program headers"])):
+                            (elf(), ["program headers"]),
+                            (elf(width=1), ["program headers"]),
+                            (elf(order=2), ["program headers"])):
             with self.subTest(words):
                 self.refused_bytes(data, *words)
+        for data, word in ((elf(machine=183, headers=[load], body=page), "aarch64"),
+                           (elf(machine=22, order=2, headers=[load], body=page), "s390x")):
+            path = self.scratch() / "core"
+            path.write_bytes(data)
+            for command in ("report", "mappings", "distill"):
+                extra = ["-o", self.scratch() / "out"] if command == "distill" else []
+                self.cannot_run(run(command, "-q", path, *extra), path, word, "only x86_64")
+            ran = run("info", "--format", "json", path)
+            self.assertEqual(ran.status, 3, ran)
+            self.assertEqual(ran.json()["machine"], word)
+            self.assertEqual(ran.json()["pages"]["data"], 1)
 
     def test_elf_cores_without_a_kernel(self):
         load = (1, 0x1000, 0, 0, 0x1000, 0x1000)

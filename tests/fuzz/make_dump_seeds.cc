@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "support/dump_builder.h"
 #include "support/flatten.h"
+#include "support/lime_builder.h"
 #include "support/recipe.h"
 
 using namespace dmaudit;
@@ -77,9 +78,32 @@ int main(int argc, char** argv) {
   elf.AddLoad(0x1000, PatternPage(1), 0x3000, 0xffffffff81000000);
   elf.AddLoad(0x1000, PatternPage(1)).AddLoad(0x8100, std::vector<std::byte>(0x200));
   Write(corpus / "elf_fuzz/overlap", elf.Build().bytes);
+  ElfBuilder narrow;
+  narrow.wide = false;
+  narrow.order = ByteOrder::kBig;
+  narrow.machine = 20;  // ppc
+  narrow.notes = MakeNote("CORE", 1, "state", ByteOrder::kBig);
+  narrow.AddLoad(0x1000, PatternPage(1), 0x3000);
+  Write(corpus / "elf_fuzz/narrow-big-endian", narrow.Build().bytes);
+  ElfBuilder kcore;
+  kcore.notes = MakeNote("CORE", 4, "task");
+  kcore.AddLoad(0, PatternPage(1), 0, 0xffffc90000000000);
+  kcore.AddLoad(0x1000, PatternPage(2), 0, 0xffff888000001000);
+  Write(corpus / "elf_fuzz/kcore", kcore.Build().bytes);
   elf.program_headers = 192;
   elf.extended_numbering = true;
   elf.padding = 5;
   Write(corpus / "elf_fuzz/extended-numbering", elf.Build().bytes);
+
+  std::vector<std::byte> lime;
+  AppendLimeRange(lime, 0x1000, PatternPages(1, 2));
+  AppendLimeRange(lime, 0x9000, std::vector<std::byte>(0x1c00));
+  Write(corpus / "lime_fuzz/ranges", lime);
+  std::vector<std::byte> avml;
+  AppendAvmlBlock(avml, 0x1000, PatternPages(1, 3), 4096);
+  AppendAvmlBlock(avml, 0x9000, PatternPages(9, 1));
+  Write(corpus / "avml_fuzz/blocks", avml);
+  avml.pop_back();  // found chunk by chunk
+  Write(corpus / "avml_fuzz/cut", avml);
   return 0;
 }

@@ -57,6 +57,14 @@ constexpr FieldPlace kSegmentFields[] = {
     {"p_type", 0, 4},   {"p_flags", 4, 4},   {"p_offset", 8, 8}, {"p_vaddr", 16, 8},
     {"p_paddr", 24, 8}, {"p_filesz", 32, 8}, {"p_memsz", 40, 8}, {"p_align", 48, 8}};
 
+constexpr FieldPlace kElf32Fields[] = {
+    {"ei_class", 4, 1}, {"ei_data", 5, 1},      {"e_type", 16, 2},      {"e_machine", 18, 2},
+    {"e_phoff", 28, 4}, {"e_shoff", 32, 4},     {"e_flags", 36, 4},     {"e_ehsize", 40, 2},
+    {"e_phnum", 44, 2}, {"e_phentsize", 42, 2}, {"e_shentsize", 46, 2}, {"e_shnum", 48, 2}};
+constexpr FieldPlace kSegment32Fields[] = {
+    {"p_type", 0, 4},    {"p_offset", 4, 4}, {"p_vaddr", 8, 4},  {"p_paddr", 12, 4},
+    {"p_filesz", 16, 4}, {"p_memsz", 20, 4}, {"p_flags", 24, 4}, {"p_align", 28, 4}};
+
 template <size_t N>
 const FieldPlace& Find(const FieldPlace (&fields)[N], std::string_view name) {
   for (const FieldPlace& field : fields) {
@@ -65,14 +73,25 @@ const FieldPlace& Find(const FieldPlace (&fields)[N], std::string_view name) {
   throw std::logic_error("no field " + std::string(name));
 }
 
-void Put(std::vector<std::byte>& bytes, size_t at, size_t size, uint64_t value) {
-  if (at + size > bytes.size()) throw std::logic_error("field outside of the image");
-  for (size_t i = 0; i < size; ++i) bytes[at + i] = static_cast<std::byte>(value >> (8 * i));
+// How far byte `i` of a number of `size` bytes is shifted.
+size_t Shift(size_t i, size_t size, ByteOrder order) {
+  return 8 * (order == ByteOrder::kLittle ? i : size - 1 - i);
 }
 
-uint64_t Take(const std::vector<std::byte>& bytes, size_t at, size_t size) {
+void Put(std::vector<std::byte>& bytes, size_t at, size_t size, uint64_t value,
+         ByteOrder order = ByteOrder::kLittle) {
+  if (at + size > bytes.size()) throw std::logic_error("field outside of the image");
+  for (size_t i = 0; i < size; ++i) {
+    bytes[at + i] = static_cast<std::byte>(value >> Shift(i, size, order));
+  }
+}
+
+uint64_t Take(const std::vector<std::byte>& bytes, size_t at, size_t size,
+              ByteOrder order = ByteOrder::kLittle) {
   uint64_t value = 0;
-  for (size_t i = 0; i < size; ++i) value |= std::to_integer<uint64_t>(bytes.at(at + i)) << (8 * i);
+  for (size_t i = 0; i < size; ++i) {
+    value |= std::to_integer<uint64_t>(bytes.at(at + i)) << Shift(i, size, order);
+  }
   return value;
 }
 
@@ -148,11 +167,12 @@ std::vector<std::byte> Compress(PageCodec codec, std::span<const std::byte> page
   return {};
 }
 
-std::vector<std::byte> MakeNote(std::string_view name, uint32_t type, std::string_view descriptor) {
+std::vector<std::byte> MakeNote(std::string_view name, uint32_t type, std::string_view descriptor,
+                                ByteOrder order) {
   std::vector<std::byte> note(12);
-  StoreUnchecked<uint32_t>(note, 0, static_cast<uint32_t>(name.size() + 1));
-  StoreUnchecked<uint32_t>(note, 4, static_cast<uint32_t>(descriptor.size()));
-  StoreUnchecked<uint32_t>(note, 8, type);
+  StoreUnchecked<uint32_t>(note, 0, static_cast<uint32_t>(name.size() + 1), order);
+  StoreUnchecked<uint32_t>(note, 4, static_cast<uint32_t>(descriptor.size()), order);
+  StoreUnchecked<uint32_t>(note, 8, type, order);
   Append(note, AsBytes(name));
   note.push_back(std::byte{0});
   PadTo(note, 4);
@@ -264,20 +284,20 @@ KdumpImage KdumpBuilder::Build() const {
 }
 
 ElfImage& ElfImage::Set(std::string_view field, uint64_t value) {
-  const FieldPlace& place = Find(kElfFields, field);
-  Put(bytes, place.offset, place.size, value);
+  const FieldPlace& place = wide ? Find(kElfFields, field) : Find(kElf32Fields, field);
+  Put(bytes, place.offset, place.size, value, order);
   return *this;
 }
 
 ElfImage& ElfImage::SetSegment(uint64_t index, std::string_view field, uint64_t value) {
-  const FieldPlace& place = Find(kSegmentFields, field);
-  Put(bytes, program_headers + index * 56 + place.offset, place.size, value);
+  const FieldPlace& place = wide ? Find(kSegmentFields, field) : Find(kSegment32Fields, field);
+  Put(bytes, program_headers + index * (wide ? 56 : 32) + place.offset, place.size, value, order);
   return *this;
 }
 
 uint64_t ElfImage::GetSegment(uint64_t index, std::string_view field) const {
-  const FieldPlace& place = Find(kSegmentFields, field);
-  return Take(bytes, program_headers + index * 56 + place.offset, place.size);
+  const FieldPlace& place = wide ? Find(kSegmentFields, field) : Find(kSegment32Fields, field);
+  return Take(bytes, program_headers + index * (wide ? 56 : 32) + place.offset, place.size, order);
 }
 
 ElfBuilder& ElfBuilder::AddLoad(uint64_t physical, std::vector<std::byte> content,
@@ -290,20 +310,26 @@ ElfImage ElfBuilder::Build() const {
   ElfImage image;
   std::vector<std::byte>& bytes = image.bytes;
   const uint64_t count = 1 + loads_.size();
-  const uint64_t section = program_headers + count * 56;  // section header 0, when wanted
+  const uint64_t entry = wide ? 56 : 32;
+  const uint64_t section_size = wide ? 64 : 40;
+  const uint64_t section = program_headers + count * entry;  // section header 0, when wanted
   image.program_headers = program_headers;
-  bytes.resize(section + (extended_numbering ? 64 : 0));
+  image.wide = wide;
+  image.order = order;
+  bytes.resize(section + (extended_numbering ? section_size : 0));
   PutText(bytes, 0,
           "\x7f"
           "ELF");
   bytes[6] = std::byte{1};  // EI_VERSION
-  image.Set("ei_class", 2).Set("ei_data", 1).Set("e_type", 4).Set("e_machine", 62);
-  image.Set("e_phoff", program_headers).Set("e_phentsize", 56);
+  image.Set("ei_class", wide ? 2 : 1).Set("ei_data", order == ByteOrder::kLittle ? 1 : 2);
+  image.Set("e_type", 4).Set("e_machine", machine);
+  image.Set("e_phoff", program_headers).Set("e_phentsize", entry);
   image.Set("e_ehsize", program_headers == 64 ? 64 : 8);
   image.Set("e_phnum", extended_numbering ? 0xffff : count);
   if (extended_numbering) {
-    image.Set("e_shoff", section).Set("e_shentsize", 64).Set("e_shnum", 1);
-    StoreUnchecked<uint32_t>(bytes, section + 44, static_cast<uint32_t>(count));
+    image.Set("e_shoff", section).Set("e_shentsize", section_size).Set("e_shnum", 1);
+    StoreUnchecked<uint32_t>(bytes, section + (wide ? 44 : 28), static_cast<uint32_t>(count),
+                             order);
   }
   image.SetSegment(0, "p_type", 4).SetSegment(0, "p_offset", bytes.size());
   image.SetSegment(0, "p_filesz", notes.size()).SetSegment(0, "p_memsz", notes.size());

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/diagnostics.h"
 #include "base/result.h"
 #include "vmcore/container/page_codec.h"
@@ -28,7 +29,8 @@ std::vector<std::byte> PatternPage(uint64_t seed);
 std::vector<std::byte> Compress(PageCodec codec, std::span<const std::byte> page);
 
 // One note: name with its NUL, both parts padded to 4 bytes.
-std::vector<std::byte> MakeNote(std::string_view name, uint32_t type, std::string_view descriptor);
+std::vector<std::byte> MakeNote(std::string_view name, uint32_t type, std::string_view descriptor,
+                                ByteOrder order = ByteOrder::kLittle);
 
 class KdumpImage {
  public:
@@ -80,6 +82,8 @@ class ElfImage {
  public:
   std::vector<std::byte> bytes;
   uint64_t program_headers = 64;  // file position
+  bool wide = true;               // 64-bit headers
+  ByteOrder order = ByteOrder::kLittle;
 
   ElfImage& Set(std::string_view field, uint64_t value);  // "e_phnum", ...
   // "p_type", ... of the n-th program header; 0 is PT_NOTE, the loads follow.
@@ -92,6 +96,9 @@ class ElfBuilder {
   uint64_t program_headers = 64;    // e_phoff; QEMU leaves room for section headers
   bool extended_numbering = false;  // PN_XNUM with the number in section header 0
   uint64_t padding = 0;             // bytes between segments: makes offsets unaligned
+  bool wide = true;                 // 64-bit headers
+  ByteOrder order = ByteOrder::kLittle;
+  uint16_t machine = 62;  // x86-64
   std::vector<std::byte> notes;
 
   // `memory_size` beyond the content is what a filter left out.

@@ -35,17 +35,12 @@ TEST_CASE("ELF: a header that cannot be used is one error that names the file") 
   constexpr ErrorCode kBad = ErrorCode::kMalformed;
   constexpr ErrorCode kOther = ErrorCode::kUnsupported;
   const Case cases[] = {
-      {"32-bit", Set("ei_class", 1), kOther, "32-bit"},
       {"class 0", Set("ei_class", 0), kBad, "class"},
-      {"big endian", Set("ei_data", 2), kOther, "big-endian"},
       {"byte order 0", Set("ei_data", 0), kBad, "byte order"},
       {"a kernel image", Set("e_type", 2), kOther, "not a vmcore"},
       {"a shared object", Set("e_type", 3), kOther, "not a vmcore"},
       {"a module", Set("e_type", 1), kOther, "not a vmcore"},
       {"type 0", Set("e_type", 0), kOther, "not a vmcore"},
-      {"aarch64", Set("e_machine", 183), kOther, "aarch64"},
-      {"i386 in ELF64", Set("e_machine", 3), kOther, "i386"},
-      {"unknown machine", Set("e_machine", 0xffff), kOther, "machine 65535"},
       {"e_phnum 0", Set("e_phnum", 0), kBad, "no program headers"},
       {"e_phnum beyond the file", Set("e_phnum", 0xfffe), kBad, "do not fit"},
       {"PN_XNUM without section headers", Set("e_phnum", 0xffff), kBad, "PN_XNUM"},

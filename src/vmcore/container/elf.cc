@@ -5,14 +5,15 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/number.h"
 #include "vmcore/container/elf_header.h"
-#include "vmcore/container/elf_memory.h"
 #include "vmcore/container/notes.h"
+#include "vmcore/container/segment_memory.h"
 
 namespace dmaudit {
 namespace {
@@ -23,9 +24,16 @@ constexpr uint32_t kElfIncomplete = 0x1;
 // Where the kernel half of the x86-64 address space starts, with four and with five levels.
 constexpr uint64_t kKernelHalf = 0xff00000000000000;
 
-// Segments that cover the same memory are compared in this many places: enough to notice a wrong
-// offset, cheap enough for every start.
-constexpr unsigned kMaxComparisons = 64;
+// Where the kernel image is linked to: __START_KERNEL_map.
+constexpr uint64_t kKernelImage = 0xffffffff80000000;
+
+// The kind of note that only /proc/kcore has: the task that reads it.
+constexpr uint32_t kTaskStructNote = 4;  // NT_TASKSTRUCT
+
+// Stretches of memory that the file holds twice are compared at the start, at the end and evenly in
+// between: enough to notice a wrong offset or another time, cheap enough for every start.
+constexpr uint64_t kComparisonsPerStretch = 16;
+constexpr unsigned kMaxComparisons = 256;
 
 bool SameBytes(const ByteSource& source, FileOffset a, FileOffset b, uint64_t size) {
   std::array<std::byte, 4096> first{};
@@ -37,6 +45,45 @@ bool SameBytes(const ByteSource& source, FileOffset a, FileOffset b, uint64_t si
   const size_t common = std::min(*got_a, *got_b);
   return std::equal(first.begin(), first.begin() + static_cast<ptrdiff_t>(common), second.begin());
 }
+
+// Compares copies of one stretch of memory until two differ or the budget of the whole dump is
+// spent.
+class CopyCheck {
+ public:
+  CopyCheck(const ByteSource& source, const std::string& path, DiagnosticSink& sink)
+      : source_(source), path_(path), sink_(sink) {}
+
+  void Compare(PhysRange range, FileOffset chosen, FileOffset rival) {
+    constexpr uint64_t kPage = SegmentMemory::kPageSize;
+    const uint64_t pages = (range.size() - 1) / kPage + 1;
+    const uint64_t samples = std::min(pages, kComparisonsPerStretch);
+    for (uint64_t i = 0; i < samples; ++i) {
+      if (differ_ || comparisons_ == kMaxComparisons) return;
+      ++comparisons_;
+      // The last sample is the last page; neither product nor sum can leave 64 bits: there are
+      // at most 2^52 pages.
+      const uint64_t page = samples == 1 ? 0 : (pages - 1) * i / (samples - 1);
+      const uint64_t skip = page * kPage;
+      if (SameBytes(source_, FileOffset(chosen.value() + skip), FileOffset(rival.value() + skip),
+                    range.size() - skip)) {
+        continue;
+      }
+      differ_ = true;
+      sink_.Incomplete(
+          "elf.segments-disagree",
+          "{}: memory at {:#x} is in the file at {:#x} and at {:#x} with different bytes, "
+          "the first is used",
+          path_, range.first.value() + skip, chosen.value() + skip, rival.value() + skip);
+    }
+  }
+
+ private:
+  const ByteSource& source_;
+  const std::string& path_;
+  DiagnosticSink& sink_;
+  unsigned comparisons_ = 0;
+  bool differ_ = false;
+};
 
 // Appends the stretches of one segment: what the file holds, what is cut off, what was left out.
 // Gives the number of bytes that lie beyond the end of the file.
@@ -112,54 +159,116 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
         "{}: {} of {} segments are not whole: they reach to {:#x}, the file ends at {:#x}", path,
         cut, loads.size(), end, source.size());
   }
-  unsigned comparisons = 0;
-  bool conflict = false;
+  CopyCheck check(source, path, sink);
   return SegmentMap(std::move(pieces), [&](PhysRange range, FileOffset chosen, FileOffset rival) {
-    if (conflict || comparisons >= kMaxComparisons) return;
-    ++comparisons;
-    conflict = !SameBytes(source, chosen, rival, range.size());
-    if (!conflict) return;
-    sink.Incomplete(
-        "elf.segments-disagree",
-        "{}: memory at {:#x} is in the file at {:#x} and at {:#x} with different bytes, "
-        "the first is used",
-        path, range.first.value(), chosen.value(), rival.value());
+    check.Compare(range, chosen, rival);
   });
+}
+
+bool HasNote(const Dump& dump, std::string_view name) {
+  return std::any_of(dump.notes.begin(), dump.notes.end(),
+                     [name](const DumpNote& note) { return note.name == name; });
+}
+
+// Whether this is /proc/kcore: memory of the kernel that runs now, seen through its own addresses.
+bool IsKcore(const Dump& dump, const ElfHeader& header) {
+  return std::any_of(dump.notes.begin(), dump.notes.end(),
+                     [](const DumpNote& note) {
+                       return note.name == "CORE" && note.type == kTaskStructNote;
+                     }) &&
+         std::any_of(header.loads.begin(), header.loads.end(),
+                     [](const ElfSegment& load) { return load.virtual_address >= kKernelHalf; });
+}
+
+// Segments of /proc/kcore that are not of the direct map (vmalloc, modules) state -1 as their
+// physical address, in older kernels 0: those are marked by -1 too. The direct map is where virtual
+// and physical addresses differ by what most segments say.
+void MarkUnplacedSegments(std::vector<ElfSegment>& loads) {
+  std::map<uint64_t, unsigned> votes;
+  for (const ElfSegment& load : loads) {
+    if (load.physical_address == 0 || load.physical_address == UINT64_MAX) continue;
+    if (load.virtual_address >= kKernelImage) continue;
+    ++votes[load.virtual_address - load.physical_address];
+  }
+  const auto most = std::max_element(
+      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  for (ElfSegment& load : loads) {
+    if (load.physical_address != 0) continue;
+    if (most == votes.end() || load.virtual_address != most->first) {
+      load.physical_address = UINT64_MAX;
+    }
+  }
+}
+
+// Notes of all note segments together, within one budget: many can point at the same bytes.
+void CollectNotes(const ByteSource& source, const std::string& path, const ElfHeader& header,
+                  std::vector<DumpNote>& notes, DiagnosticSink& sink) {
+  uint64_t budget = kMaxNoteBytes;
+  for (const ElfSegment& segment : header.notes) {
+    if (budget == 0) {
+      sink.Incomplete("note.budget", "{}: more than {:#x} bytes of notes, the rest is not read",
+                      path, kMaxNoteBytes);
+      return;
+    }
+    ReadNotes(source, FileOffset(segment.offset), segment.file_size, path, notes, sink,
+              header.order);
+    budget -= std::min(budget, segment.file_size);
+  }
+}
+
+std::string FormatDetail(const Dump& dump, const ElfHeader& header, bool live) {
+  std::string detail = fmt::format("{} segments", header.loads.size());
+  if (!header.wide) detail += ", 32-bit headers";
+  if (header.order == ByteOrder::kBig) detail += ", big-endian";
+  if (HasNote(dump, "QEMU")) detail += ", written by QEMU";
+  if (live) detail += ", live memory of the running kernel";
+  return detail;
 }
 
 }  // namespace
 
 Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string& path,
                      DiagnosticSink& sink) {
-  const Result<ElfHeader> header = ReadElfHeader(*source, path);
+  Result<ElfHeader> header = ReadElfHeader(*source, path);
   if (!header) return tl::unexpected(header.error());
-  if (header->loads.size() > 1 &&
-      std::all_of(header->loads.begin(), header->loads.end(),
-                  [](const ElfSegment& load) { return load.physical_address == 0; })) {
+  Dump dump;
+  CollectNotes(*source, path, *header, dump.notes, sink);
+  const bool live = IsKcore(dump, *header);
+  if (live) MarkUnplacedSegments(header->loads);
+  if (HasNote(dump, "Xen") || HasNote(dump, "VMCOREINFO_XEN")) {
     return Fail(ErrorCode::kUnsupported,
-                "{}: ELF core whose segments state no physical addresses (a process, or an old "
-                "/proc/kcore), not a vmcore",
+                "{}: crash dump of a Xen host, which this version does not read (the hypervisor "
+                "owns the IOMMU, and Linux addresses are not those of the machine)",
                 path);
   }
-
-  Dump dump;
-  dump.info.format = "ELF";
-  dump.info.machine = "x86_64";
-  for (const ElfSegment& segment : header->notes) {
-    ReadNotes(*source, FileOffset(segment.offset), segment.file_size, path, dump.notes, sink);
+  if (header->loads.size() > 1 &&
+      std::all_of(header->loads.begin(), header->loads.end(), [](const ElfSegment& load) {
+        return load.physical_address == 0 || load.physical_address == UINT64_MAX;
+      })) {
+    return Fail(ErrorCode::kUnsupported,
+                "{}: ELF core whose segments state no physical addresses (a process, or "
+                "/proc/kcore of a kernel before 4.11), not a vmcore",
+                path);
   }
-  const bool qemu = std::any_of(dump.notes.begin(), dump.notes.end(),
-                                [](const DumpNote& note) { return note.name == "QEMU"; });
-  dump.info.format_detail =
-      fmt::format("{} segments{}", header->loads.size(), qemu ? ", written by QEMU" : "");
-  if ((header->flags & kElfIncomplete) != 0) {
+  dump.info.format = "ELF";
+  dump.info.machine = header->machine;
+  dump.info.format_detail = FormatDetail(dump, *header, live);
+  if (live) {
+    sink.Incomplete("elf.live",
+                    "{}: the memory of the running kernel: tables can change while they are read",
+                    path);
+  }
+  // Elsewhere the flags tell the ABI.
+  const bool flags_are_makedumpfiles = header->machine == "x86_64" || header->machine == "i386" ||
+                                       header->machine == "aarch64" || header->machine == "s390x";
+  if (flags_are_makedumpfiles && (header->flags & kElfIncomplete) != 0) {
     dump.info.incomplete = true;
     sink.Incomplete("elf.incomplete",
                     "{}: the dump says that its writer ran out of space, pages are missing", path);
   }
   Result<SegmentMap> segments = MapSegments(*source, path, header->loads, dump.info, sink);
   if (!segments) return tl::unexpected(segments.error());
-  dump.memory = std::make_unique<ElfMemory>(std::move(source), std::move(*segments));
+  dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(*segments));
   return dump;
 }
 

@@ -4,9 +4,11 @@
 #define DMAUDIT_VMCORE_CONTAINER_ELF_HEADER_H_
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "vmcore/io/byte_source.h"
 
@@ -22,14 +24,18 @@ struct ElfSegment {
 };
 
 struct ElfHeader {
+  std::string machine;  // "x86_64", "aarch64", ...; "machine 12" for one without a name here
+  bool wide = true;     // 64-bit headers
+  ByteOrder order = ByteOrder::kLittle;
   uint32_t flags = 0;
   uint64_t program_headers = 0;   // entries, of any type
   std::vector<ElfSegment> loads;  // PT_LOAD in file order
   std::vector<ElfSegment> notes;  // PT_NOTE in file order
 };
 
-// Fails on what is not a 64-bit little-endian x86-64 ELF core, and when the program headers are not
-// all there. Sizes and offsets of the segments are as found; `path` names the file.
+// Reads both widths and byte orders, of any machine. Fails on what is not an ELF core, and when the
+// program headers are not all there. Sizes and offsets of the segments are as found; `path` names
+// the file.
 Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path);
 
 }  // namespace dmaudit

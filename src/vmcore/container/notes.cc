@@ -33,6 +33,11 @@ void ParseNotes(std::span<const std::byte> area, FileOffset base, std::string_vi
                       context, base.value() + at, name_size, descriptor_size);
       return;
     }
+    if (notes.size() == kMaxNotes) {
+      sink.Incomplete("note.budget", "{}: notes at {:#x}: only the first {} are kept", context,
+                      base.value(), kMaxNotes);
+      return;
+    }
     std::string_view text = AsText(*name);
     text = text.substr(0, text.find('\0'));
     notes.push_back({std::string(text), type, {descriptor->begin(), descriptor->end()}});

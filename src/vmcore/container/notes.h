@@ -18,10 +18,13 @@ namespace dmaudit {
 
 // The device dumps of LINUX/0x700 notes are megabytes; more than this is no note area.
 inline constexpr uint64_t kMaxNoteBytes = uint64_t{64} << 20;
+// Two per CPU of the largest machines (8192), and room: a note can be as short as 12 bytes.
+inline constexpr size_t kMaxNotes = 32768;
 
-// Appends the notes in `area`, whose names and descriptors are padded to 4 bytes. An all-zero
-// header ends the list. What does not fit into the area is dropped with one diagnostic
-// "note.malformed"; `context` names file and area, `base` is the area's file position.
+// Appends the notes in `area`, whose names and descriptors are padded to 4 bytes and whose headers
+// are in byte order `order`. An all-zero header ends the list. What does not fit into the area is
+// dropped with one diagnostic "note.malformed", what exceeds kMaxNotes with "note.budget";
+// `context` names file and area, `base` is the area's file position.
 void ParseNotes(std::span<const std::byte> area, FileOffset base, std::string_view context,
                 std::vector<DumpNote>& notes, DiagnosticSink& sink,
                 ByteOrder order = ByteOrder::kLittle);

@@ -10,7 +10,7 @@
 
 namespace dmaudit {
 
-enum class Container { kElf, kKdump, kFlattened };
+enum class Container { kElf, kKdump, kFlattened, kLime, kAvml };
 
 // The container this version reads, or an error that names the format, why it is not read, and what
 // to do. `path` names the file.

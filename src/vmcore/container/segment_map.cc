@@ -2,8 +2,11 @@
 #include "vmcore/container/segment_map.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <utility>
+
+#include "vmcore/memory/state_joiner.h"
 
 namespace dmaudit {
 namespace {
@@ -82,6 +85,59 @@ size_t SegmentMap::FirstAtOrAfter(PhysAddr address) const {
       std::lower_bound(pieces_.begin(), pieces_.end(), address,
                        [](const SegmentPiece& piece, PhysAddr a) { return piece.range.last < a; });
   return static_cast<size_t>(it - pieces_.begin());
+}
+
+ByteState SegmentMap::PageState(PhysAddr base, uint32_t page_size) const {
+  uint64_t at = base.value();
+  const uint64_t last = base.value() + (page_size - 1);
+  for (size_t i = FirstAtOrAfter(base); i < pieces_.size(); ++i) {
+    const SegmentPiece& piece = pieces_[i];
+    if (piece.range.first.value() > at) break;
+    if (!IsReadable(piece.state)) return piece.state;
+    if (piece.range.last.value() >= last) return ByteState::kData;
+    at = piece.range.last.value() + 1;
+  }
+  return ByteState::kAbsent;
+}
+
+void SegmentMap::VisitCovered(const std::function<bool(PhysRange)>& visit) const {
+  std::optional<PhysRange> open;
+  for (const SegmentPiece& piece : pieces_) {
+    if (open && open->last.value() + 1 == piece.range.first.value()) {
+      open->last = piece.range.last;
+      continue;
+    }
+    if (open && !visit(*open)) return;
+    open = piece.range;
+  }
+  if (open) visit(*open);
+}
+
+void SegmentMap::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
+  StateJoiner joined(visit);
+  for (const SegmentPiece& piece : pieces_) {
+    if (!joined.Add(piece.range, piece.state)) return;
+  }
+  joined.Finish();
+}
+
+void SegmentMap::VisitStored(uint32_t page_size,
+                             const std::function<bool(PhysAddr, uint32_t)>& visit) const {
+  std::optional<PhysAddr> seen;
+  for (const SegmentPiece& piece : pieces_) {
+    if (piece.state != ByteState::kData) continue;
+    const PhysAddr last = piece.range.last.AlignDown(page_size);
+    for (PhysAddr page = piece.range.first.AlignDown(page_size);;
+         page = PhysAddr(page.value() + page_size)) {
+      const PhysRange whole{page, PhysAddr(page.value() + (page_size - 1))};
+      // Pieces that meet inside a page show it twice.
+      const bool stored =
+          seen != page && (piece.range.Contains(whole) || IsReadable(PageState(page, page_size)));
+      seen = page;
+      if (stored && !visit(page, page_size)) return;
+      if (page == last) break;
+    }
+  }
 }
 
 }  // namespace dmaudit

@@ -34,6 +34,12 @@ class SegmentMap {
   // The first piece that ends at or after `address`; pieces().size() when there is none.
   size_t FirstAtOrAfter(PhysAddr address) const;
 
+  // What PhysicalMemory promises of its methods of similar names, as far as the pieces tell.
+  ByteState PageState(PhysAddr base, uint32_t page_size) const;
+  void VisitCovered(const std::function<bool(PhysRange)>& visit) const;
+  void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const;
+  void VisitStored(uint32_t page_size, const std::function<bool(PhysAddr, uint32_t)>& visit) const;
+
  private:
   void Append(SegmentPiece piece);
 

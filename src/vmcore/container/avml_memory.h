@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Physical memory out of the segments of an ELF vmcore.
-#ifndef DMAUDIT_VMCORE_CONTAINER_ELF_MEMORY_H_
-#define DMAUDIT_VMCORE_CONTAINER_ELF_MEMORY_H_
+// Physical memory out of the snappy streams of an AVML image.
+#ifndef DMAUDIT_VMCORE_CONTAINER_AVML_MEMORY_H_
+#define DMAUDIT_VMCORE_CONTAINER_AVML_MEMORY_H_
 
 #include <memory>
+#include <vector>
 
 #include "vmcore/container/segment_map.h"
 #include "vmcore/io/byte_source.h"
@@ -11,11 +12,20 @@
 
 namespace dmaudit {
 
-class ElfMemory : public PhysicalMemory {
+struct AvmlBlock {
+  uint64_t start = 0;   // place of its first byte among the decoded bytes of all blocks
+  uint64_t stream = 0;  // file positions: first byte of the stream, and behind its last
+  uint64_t end = 0;
+  bool cut = false;  // by the end of the file
+};
+
+class AvmlMemory : public PhysicalMemory {
  public:
   static constexpr uint32_t kPageSize = 4096;
 
-  ElfMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments);
+  // The offsets of `pieces` count in decoded bytes of all blocks, which are in ascending order.
+  AvmlMemory(std::shared_ptr<const ByteSource> source, std::vector<AvmlBlock> blocks,
+             SegmentMap pieces);
 
   uint32_t page_size() const override { return kPageSize; }
   std::unique_ptr<DecodeContext> MakeContext() const override;
@@ -27,9 +37,10 @@ class ElfMemory : public PhysicalMemory {
 
  private:
   std::shared_ptr<const ByteSource> source_;
-  SegmentMap segments_;
+  std::vector<AvmlBlock> blocks_;
+  SegmentMap pieces_;
 };
 
 }  // namespace dmaudit
 
-#endif  // DMAUDIT_VMCORE_CONTAINER_ELF_MEMORY_H_
+#endif  // DMAUDIT_VMCORE_CONTAINER_AVML_MEMORY_H_

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/container/avml.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/number.h"
+#include "vmcore/container/avml_memory.h"
+#include "vmcore/container/lime_header.h"
+#include "vmcore/container/snappy_frame.h"
+#include "vmcore/container/window_reader.h"
+
+namespace dmaudit {
+namespace {
+
+constexpr uint32_t kVersion = 2;
+constexpr uint64_t kTrailerSize = 8;  // u64 size of the stream before it
+// Blocks of 16 MiB for 16 TiB of memory.
+constexpr size_t kMaxBlocks = size_t{1} << 20;
+
+struct FoundBlock {
+  PhysRange range;
+  uint64_t stream = 0;
+  uint64_t end = 0;
+  bool cut = false;
+  // Bytes that the chunks announce, where they were followed.
+  std::optional<uint64_t> decoded = std::nullopt;
+};
+
+// Blocks by the size that stands behind each stream, last to first; nothing when these do not lead
+// to the first byte of the file.
+std::optional<std::vector<FoundBlock>> FindBackwards(const ByteSource& source) {
+  WindowReader reader(source);
+  std::vector<FoundBlock> blocks;
+  uint64_t end = source.size();
+  while (end != 0) {
+    if (end < kLimeHeaderSize + kTrailerSize || blocks.size() == kMaxBlocks) return std::nullopt;
+    const auto trailer = reader.Get(end - kTrailerSize, kTrailerSize);
+    const std::optional<uint64_t> size = Load<uint64_t>(trailer, 0);
+    if (!size || *size > end - kTrailerSize - kLimeHeaderSize) return std::nullopt;
+    const uint64_t stream = end - kTrailerSize - *size;
+    const Result<PhysRange> range = ParseLimeHeader(
+        reader.Get(stream - kLimeHeaderSize, kLimeHeaderSize), kAvmlMagic, kVersion);
+    if (!range) return std::nullopt;
+    blocks.push_back({*range, stream, stream + *size, false});
+    end = stream - kLimeHeaderSize;
+  }
+  std::reverse(blocks.begin(), blocks.end());
+  return blocks;
+}
+
+// The position behind the stream at `at` that should hold `size` bytes, and how many it does hold;
+// sets `why` where it breaks off.
+uint64_t SkipStream(WindowReader& reader, uint64_t at, uint64_t end, uint64_t size,
+                    uint64_t& decoded, std::string_view& why) {
+  SnappyChunk chunk;
+  while (decoded < size) {
+    const ChunkStatus status =
+        at < end ? ReadSnappyChunk(reader, at, end, chunk) : ChunkStatus::kCut;
+    if (status != ChunkStatus::kChunk) {
+      why = status == ChunkStatus::kCut ? "the file ends inside it" : "damaged snappy stream";
+      return status == ChunkStatus::kCut ? end : at;
+    }
+    decoded += chunk.decoded_size;
+    at = chunk.next;
+  }
+  return at;
+}
+
+// Blocks of a damaged image, first to last, as far as they can be followed.
+Result<std::vector<FoundBlock>> FindForwards(const ByteSource& source, const std::string& path,
+                                             DumpInfo& info, DiagnosticSink& sink) {
+  WindowReader reader(source);
+  std::vector<FoundBlock> blocks;
+  const uint64_t end = source.size();
+  uint64_t at = 0;
+  while (at < end) {
+    const uint64_t header = at;
+    Result<PhysRange> range =
+        ParseLimeHeader(reader.Get(at, kLimeHeaderSize), kAvmlMagic, kVersion);
+    if (range && range->size() == 0) range = Fail(ErrorCode::kMalformed, "range of all addresses");
+    if (range && blocks.size() == kMaxBlocks) {
+      range = Fail(ErrorCode::kLimit, "more than {} blocks", kMaxBlocks);
+    }
+    std::string reason;
+    if (range) {
+      std::string_view why;
+      const uint64_t stream = at + kLimeHeaderSize;
+      uint64_t decoded = 0;
+      at = SkipStream(reader, stream, end, range->size(), decoded, why);
+      const bool cut = at == end;
+      blocks.push_back({*range, stream, at, cut, decoded});
+      if (why.empty()) {
+        const auto trailer = reader.Get(at, kTrailerSize);
+        if (Load<uint64_t>(trailer, 0) == at - stream) {
+          at += kTrailerSize;
+          continue;
+        }
+        why = cut ? "the file ends behind it" : "its size does not stand behind it";
+      }
+      reason = fmt::format("block {:#x}-{:#x}: {}", range->first.value(), range->last.value(), why);
+    } else {
+      reason = range.error().message;
+    }
+    if (blocks.empty()) {
+      return Fail(ErrorCode::kMalformed, "{}: AVML image at {:#x}: {}", path, header, reason);
+    }
+    info.incomplete = true;
+    sink.Incomplete("avml.damaged", "{}: AVML image at {:#x}: {}; nothing behind it is read", path,
+                    header, reason);
+    break;
+  }
+  return blocks;
+}
+
+// Bytes that a stream of this size can hold at most: no chunk is shorter than its header, checksum
+// and preamble. Keeps a range that a header states from being believed beyond that.
+uint64_t MostDecoded(const FoundBlock& block) {
+  constexpr uint64_t kShortestChunk = 9;
+  const uint64_t chunks = (block.end - block.stream) / kShortestChunk;
+  return CheckedMul(chunks, kMaxSnappyChunk).value_or(UINT64_MAX);
+}
+
+}  // namespace
+
+Result<Dump> OpenAvml(std::shared_ptr<const ByteSource> source, const std::string& path,
+                      DiagnosticSink& sink) {
+  Dump dump;
+  std::optional<std::vector<FoundBlock>> found = FindBackwards(*source);
+  if (!found) {
+    Result<std::vector<FoundBlock>> forwards = FindForwards(*source, path, dump.info, sink);
+    if (!forwards) return tl::unexpected(forwards.error());
+    found = std::move(*forwards);
+  }
+  std::vector<AvmlBlock> blocks;
+  std::vector<SegmentPiece> pieces;
+  uint64_t decoded = 0;
+  for (const FoundBlock& block : *found) {
+    const uint64_t size = block.range.size() == 0 ? UINT64_MAX : block.range.size();
+    const uint64_t stored = std::min(size, block.decoded.value_or(MostDecoded(block)));
+    const std::optional<uint64_t> next = CheckedAdd(decoded, stored);
+    if (!next) return Fail(ErrorCode::kLimit, "{}: AVML image of more than 2^64 bytes", path);
+    const uint64_t first = block.range.first.value();
+    if (stored != 0) {
+      pieces.push_back({{block.range.first, PhysAddr(first + (stored - 1))},
+                        FileOffset(decoded),
+                        ByteState::kData});
+      blocks.push_back({decoded, block.stream, block.end, block.cut});
+    }
+    if (stored < size) {
+      dump.info.incomplete = true;
+      sink.Incomplete("avml.short-block",
+                      "{}: block {:#x}-{:#x} has a stream of {:#x} bytes, too short for it", path,
+                      first, block.range.last.value(), block.end - block.stream);
+      pieces.push_back({{PhysAddr(first + stored), block.range.last},
+                        FileOffset(0),
+                        block.cut ? ByteState::kTruncated : ByteState::kCorrupt});
+    }
+    decoded = *next;
+  }
+  bool overlap = false;
+  SegmentMap map(std::move(pieces), [&](PhysRange range, FileOffset, FileOffset) {
+    if (std::exchange(overlap, true)) return;
+    sink.Incomplete("avml.overlap", "{}: memory at {:#x} is in several blocks, the first is used",
+                    path, range.first.value());
+  });
+  sink.Incomplete("avml.live",
+                  "{}: taken from a running machine: tables may have changed meanwhile", path);
+  dump.info.format = "AVML";
+  dump.info.format_detail = fmt::format("version {}, {} blocks", kVersion, found->size());
+  dump.info.compression = "snappy";
+  dump.memory = std::make_unique<AvmlMemory>(std::move(source), std::move(blocks), std::move(map));
+  return dump;
+}
+
+}  // namespace dmaudit

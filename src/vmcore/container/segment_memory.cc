@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/container/segment_memory.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace dmaudit {
+
+SegmentMemory::SegmentMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments)
+    : source_(std::move(source)), segments_(std::move(segments)) {}
+
+std::unique_ptr<DecodeContext> SegmentMemory::MakeContext() const {
+  return std::make_unique<DecodeContext>();
+}
+
+void SegmentMemory::ReadPage(PhysAddr base, DecodeContext&, Page& page) const {
+  page.Reset(base, kPageSize, ByteState::kAbsent);
+  const PhysRange whole{base, PhysAddr(base.value() + (kPageSize - 1))};
+  const auto pieces = segments_.pieces();
+  for (size_t i = segments_.FirstAtOrAfter(base); i < pieces.size(); ++i) {
+    const SegmentPiece& piece = pieces[i];
+    const std::optional<PhysRange> part = piece.range.Intersect(whole);
+    if (!part) break;
+    const uint32_t offset = static_cast<uint32_t>(part->first.value() - base.value());
+    const uint32_t size = static_cast<uint32_t>(part->size());
+    page.SetState(offset, size, piece.state);
+    if (piece.state != ByteState::kData) continue;
+    const auto out = std::span(page.bytes).subspan(offset, size);
+    const uint64_t at = piece.offset.value() + (part->first.value() - piece.range.first.value());
+    const Result<size_t> got = source_->ReadAt(FileOffset(at), out);
+    const uint32_t good = got ? static_cast<uint32_t>(*got) : 0;
+    if (good < size) {
+      std::fill(out.begin() + good, out.end(), std::byte{0});
+      page.SetState(offset + good, size - good, got ? ByteState::kTruncated : ByteState::kCorrupt);
+    }
+  }
+}
+
+ByteState SegmentMemory::PageStateHint(PhysAddr base) const {
+  return segments_.PageState(base, kPageSize);
+}
+
+void SegmentMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
+  segments_.VisitCovered(visit);
+}
+
+void SegmentMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
+  segments_.VisitStates(visit);
+}
+
+void SegmentMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
+  segments_.VisitStored(kPageSize, visit);
+}
+
+}  // namespace dmaudit

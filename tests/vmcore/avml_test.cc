@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// AVML images.
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "support/lime_builder.h"
+
+namespace dmaudit {
+namespace {
+
+using namespace test;
+
+std::vector<std::byte> Image() {
+  std::vector<std::byte> image;
+  AppendAvmlBlock(image, 0x1000, PatternPages(1, 40));
+  AppendAvmlBlock(image, 0x100000, PatternPages(100, 1));
+  return image;
+}
+
+TEST_CASE("snappy frames: the checksum of the published example, and of all alignments") {
+  // CRC-32C of "123456789" is 0xe3069283; the format masks it.
+  CHECK(MaskedCrc32c(AsBytes("123456789")) ==
+        ((0xe3069283u >> 15 | 0xe3069283u << 17) + 0xa282ead8u));
+  CHECK(MaskedCrc32c({}) == 0xa282ead8u);
+}
+
+TEST_CASE("AVML: pages of blocks, compressed and stored chunks, and what is between blocks") {
+  for (const size_t chunk : {size_t{65536}, size_t{4096}, size_t{1000}}) {
+    CAPTURE(chunk);
+    std::vector<std::byte> image;
+    AppendAvmlBlock(image, 0x1000, PatternPages(1, 40), chunk);
+    AppendAvmlBlock(image, 0x29000, PatternPages(41, 2), chunk);  // continues the first
+    AppendAvmlBlock(image, 0x100000, PatternPages(100, 1), chunk);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    for (uint64_t i = 0; i < 42; ++i) {
+      CHECK(ReadPageAt(*dump, 0x1000 * (i + 1)).bytes == PatternPage(i + 1));
+    }
+    CHECK(ReadPageAt(*dump, 0x100000).bytes == PatternPage(100));
+    CHECK(StateAt(*dump, 0) == ByteState::kAbsent);
+    CHECK(StateAt(*dump, 0x50000) == ByteState::kAbsent);  // perhaps zero, perhaps no RAM
+    CHECK(RamOf(*dump).size() == 2);
+    CHECK(dump->info.format == "AVML");
+    CHECK(dump->info.compression == "snappy");
+    CHECK_FALSE(dump->info.incomplete);
+    CHECK(Ids(sink) == "avml.live");
+  }
+}
+
+TEST_CASE("AVML: blocks that meet inside a page") {
+  std::vector<std::byte> image;
+  const std::vector<std::byte> page = PatternPage(1);
+  AppendAvmlBlock(image, 0x1000, std::span(page).first(0x300));
+  AppendAvmlBlock(image, 0x1300, std::span(page).subspan(0x300));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  CHECK(ReadPageAt(*dump, 0x1000).readable());
+  CHECK(ReadPageAt(*dump, 0x1000).bytes == page);
+}
+
+TEST_CASE("AVML: cut at every byte, no page shows other bytes and the cut is said") {
+  const std::vector<std::byte> image = Image();
+  std::vector<std::byte> first;
+  AppendAvmlBlock(first, 0x1000, PatternPages(1, 40));
+  size_t opened = 0;
+  for (size_t size = 4; size < image.size(); ++size) {
+    DiagnosticSink sink;
+    const Result<Dump> dump =
+        OpenBytes({image.begin(), image.begin() + static_cast<ptrdiff_t>(size)}, sink);
+    CAPTURE(size);
+    if (!dump) {
+      CHECK(dump.error().message.starts_with("dump: AVML"));
+      continue;
+    }
+    ++opened;
+    CHECK(dump->info.incomplete == (size != first.size()));
+    for (const unsigned seed : {1u, 20u, 40u}) {
+      const Page page = ReadPageAt(*dump, 0x1000 * seed);
+      if (page.readable()) {
+        if (page.bytes != PatternPage(seed)) FAIL_CHECK("other bytes");
+      } else if (page.extents[0].state != ByteState::kTruncated) {
+        FAIL_CHECK(ToString(page.extents[0].state));
+      }
+    }
+  }
+  CHECK(opened == image.size() - kLimeHeaderSize);
+}
+
+TEST_CASE("AVML: a stream that is damaged is corrupt there and nowhere else") {
+  const std::vector<std::byte> good = Image();
+  struct Case {
+    std::string_view name;
+    std::function<void(std::vector<std::byte>&)> mutate;
+    ByteState first;   // of the page at 0x1000, in the first chunk
+    ByteState second;  // of the page at 0x11000, in the second chunk
+    std::string_view ids;
+  };
+  constexpr size_t kStream = kLimeHeaderSize;
+  constexpr size_t kChunk = kStream + 10;  // behind the stream identifier
+  const auto put = [](size_t at, uint8_t value) {
+    return [at, value](std::vector<std::byte>& image) { image[at] = std::byte{value}; };
+  };
+  const auto flip = [](size_t at) {
+    return [at](std::vector<std::byte>& image) { image[at] ^= std::byte{1}; };
+  };
+  constexpr ByteState kData = ByteState::kData;
+  constexpr ByteState kCorrupt = ByteState::kCorrupt;
+  const Case cases[] = {
+      {"nothing", [](std::vector<std::byte>&) {}, kData, kData, "avml.live"},
+      {"checksum", flip(kChunk + 4), kCorrupt, kData, "avml.live"},
+      {"payload", flip(kChunk + 40), kCorrupt, kData, "avml.live"},
+      {"reserved chunk type", put(kChunk, 0x02), kCorrupt, kCorrupt, "avml.live"},
+      {"last reserved chunk type", put(kChunk, 0x7f), kCorrupt, kCorrupt, "avml.live"},
+      {"chunk without a checksum",
+       [](std::vector<std::byte>& i) {
+         i[kChunk + 1] = std::byte{3};
+         i[kChunk + 2] = i[kChunk + 3] = std::byte{0};
+       },
+       kCorrupt, kCorrupt, "avml.live"},
+      {"chunk beyond the stream", put(kChunk + 3, 0xff), kCorrupt, kCorrupt, "avml.live"},
+      {"preamble of more than 64 KiB", put(kChunk + 10, 0x7f), kCorrupt, kCorrupt, "avml.live"},
+      {"preamble that does not end",
+       [](std::vector<std::byte>& i) {
+         for (size_t n = 8; n < 13; ++n) i[kChunk + n] = std::byte{0xff};
+       },
+       kCorrupt, kCorrupt, "avml.live"},
+      {"no stream identifier", flip(kStream + 4), kCorrupt, kCorrupt, "avml.live"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    std::vector<std::byte> image = good;
+    c.mutate(image);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(StateAt(*dump, 0x1000) == c.first);
+    CHECK(StateAt(*dump, 0x11000) == c.second);
+    CHECK(ReadPageAt(*dump, 0x100000).bytes == PatternPage(100));
+    CHECK(Ids(sink) == c.ids);
+  }
+}
+
+TEST_CASE("AVML: headers and sizes that lie") {
+  std::vector<std::byte> block;
+  AppendAvmlBlock(block, 0x1000, PatternPages(1, 1));
+
+  SUBCASE("a range that its stream cannot hold") {
+    std::vector<std::byte> image;
+    AppendAvmlStream(image, 0, UINT64_MAX, SnappyStream(PatternPages(1, 1)));
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(ReadPageAt(*dump, 0).bytes == PatternPage(1));
+    CHECK(StateAt(*dump, 0x1000) == ByteState::kCorrupt);
+    CHECK(StateAt(*dump, uint64_t{1} << 40) == ByteState::kCorrupt);
+    CHECK(dump->info.incomplete);
+    CHECK(Ids(sink) == "avml.short-block avml.live");
+  }
+  SUBCASE("a stream that holds more than the range") {
+    std::vector<std::byte> image;
+    AppendAvmlStream(image, 0, 0xfff, SnappyStream(PatternPages(1, 2)));
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(ReadPageAt(*dump, 0).bytes == PatternPage(1));
+    CHECK(StateAt(*dump, 0x1000) == ByteState::kAbsent);
+  }
+  SUBCASE("an empty stream") {
+    std::vector<std::byte> image;
+    AppendAvmlStream(image, 0, 0xfff, {});
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(StateAt(*dump, 0) == ByteState::kCorrupt);
+  }
+  SUBCASE("the size behind a stream is wrong: what the chunks say is taken, the rest is lost") {
+    std::vector<std::byte> image = block;
+    AppendAvmlBlock(image, 0x8000, PatternPages(8, 1));
+    image[block.size() - 8] ^= std::byte{1};
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+    CHECK(StateAt(*dump, 0x8000) == ByteState::kAbsent);
+    CHECK(dump->info.incomplete);
+    CHECK(Ids(sink) == "avml.damaged avml.live");
+  }
+  SUBCASE("the same memory twice") {
+    std::vector<std::byte> image = block;
+    AppendAvmlBlock(image, 0x1000, PatternPages(9, 1));
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+    CHECK(Ids(sink) == "avml.overlap avml.live");
+  }
+  SUBCASE("a first header that is none") {
+    for (const size_t at : {size_t{4}, size_t{23}}) {  // version, last address
+      std::vector<std::byte> image = block;
+      image[at] = std::byte{at == 4 ? uint8_t{1} : uint8_t{0}};
+      if (at == 23) StoreUnchecked<uint64_t>(image, 16, 0);
+      DiagnosticSink sink;
+      const Result<Dump> dump = OpenBytes(image, sink);
+      REQUIRE_FALSE(dump);
+      CHECK(dump.error().code == ErrorCode::kMalformed);
+    }
+  }
+}
+
+TEST_CASE("AVML: a session reads pages in any order") {
+  const std::vector<std::byte> image = Image();
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  const auto context = dump->memory->MakeContext();
+  Page page;
+  for (const unsigned seed : {40u, 1u, 17u, 16u, 2u, 40u, 33u, 1u}) {
+    dump->memory->ReadPage(PhysAddr(0x1000 * seed), *context, page);
+    CHECK(page.bytes == PatternPage(seed));
+  }
+}
+
+}  // namespace
+}  // namespace dmaudit

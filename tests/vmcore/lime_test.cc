@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// LiME and raw images.
+#include <doctest/doctest.h>
+
+#include "support/lime_builder.h"
+#include "vmcore/io/memory_source.h"
+
+namespace dmaudit {
+namespace {
+
+using namespace test;
+
+TEST_CASE("LiME: pages of ranges, and what lies between them") {
+  std::vector<std::byte> image;
+  AppendLimeRange(image, 0x1000, PatternPages(1, 3));
+  AppendLimeRange(image, 0x100000, PatternPages(10, 1));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+  CHECK(ReadPageAt(*dump, 0x3000).bytes == PatternPage(3));
+  CHECK(ReadPageAt(*dump, 0x100000).bytes == PatternPage(10));
+  CHECK(StateAt(*dump, 0) == ByteState::kAbsent);
+  CHECK(StateAt(*dump, 0x4000) == ByteState::kAbsent);
+  CHECK(StateAt(*dump, 0x101000) == ByteState::kAbsent);
+  CHECK(RamOf(*dump).size() == 2);
+  CHECK(dump->info.format == "LiME");
+  CHECK(dump->info.format_detail == "version 1, 2 ranges");
+  CHECK_FALSE(dump->info.incomplete);
+  CHECK(Ids(sink) == "lime.live");
+}
+
+TEST_CASE("LiME: the padding of a page that a range ends in is not data") {
+  std::vector<std::byte> image;
+  std::vector<std::byte> content = PatternPages(1, 1);
+  content.resize(content.size() + 0xc00);
+  AppendLimeRange(image, 0x9e000, content);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  const std::vector<PageExtent> want = {{0, 0xc00, ByteState::kExcluded},
+                                        {0xc00, 0x400, ByteState::kAbsent}};
+  CHECK(ReadPageAt(*dump, 0x9f000).extents == want);
+}
+
+TEST_CASE("LiME: a range that begins inside a page has its bytes in the wrong places") {
+  std::vector<std::byte> image;
+  AppendLimeRange(image, 0x1200, PatternPages(1, 2));
+  AppendLimeRange(image, 0x8000, PatternPages(5, 1));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  CHECK(StateAt(*dump, 0x2000) == ByteState::kExcluded);
+  CHECK(ReadPageAt(*dump, 0x8000).bytes == PatternPage(5));
+  CHECK(Ids(sink) == "lime.unaligned lime.live");
+}
+
+TEST_CASE("LiME: cut at every byte") {
+  std::vector<std::byte> image;
+  AppendLimeRange(image, 0x1000, PatternPages(1, 2));
+  const size_t second = image.size();
+  AppendLimeRange(image, 0x10000, PatternPages(7, 1));
+  for (size_t size = 4; size < image.size(); ++size) {
+    DiagnosticSink sink;
+    const Result<Dump> dump =
+        OpenBytes({image.begin(), image.begin() + static_cast<ptrdiff_t>(size)}, sink);
+    CAPTURE(size);
+    if (size < kLimeHeaderSize) {
+      REQUIRE_FALSE(dump);
+      CHECK(dump.error().code == ErrorCode::kMalformed);
+      continue;
+    }
+    REQUIRE(dump);
+    // A file that ends where a range does looks whole: nothing says how many ranges there were.
+    CHECK(dump->info.incomplete == (size != second));
+    const Page page = ReadPageAt(*dump, 0x1000);
+    if (size < kLimeHeaderSize + kTestPage) {
+      CHECK(page.extents.back().state == ByteState::kTruncated);
+    } else {
+      CHECK(page.bytes == PatternPage(1));
+    }
+    if (size < image.size()) CHECK_FALSE(ReadPageAt(*dump, 0x10000).readable());
+  }
+}
+
+TEST_CASE("LiME: headers that lie") {
+  std::vector<std::byte> good;
+  AppendLimeRange(good, 0x1000, PatternPages(1, 1));
+  struct Case {
+    std::string_view name;
+    uint32_t magic;
+    uint32_t version;
+    uint64_t first, last;
+    std::string_view ids;  // when behind a good range
+  };
+  const Case cases[] = {
+      {"another magic", 0x12345678, 1, 0x2000, 0x2fff, "lime.malformed lime.live"},
+      {"AVML's", kAvmlMagic, 2, 0x2000, 0x2fff, "lime.malformed lime.live"},
+      {"version 0", kLimeMagic, 0, 0x2000, 0x2fff, "lime.malformed lime.live"},
+      {"version 2", kLimeMagic, 2, 0x2000, 0x2fff, "lime.malformed lime.live"},
+      {"backwards", kLimeMagic, 1, 0x2fff, 0x2000, "lime.malformed lime.live"},
+      {"all addresses", kLimeMagic, 1, 0, UINT64_MAX, "lime.malformed lime.live"},
+      {"nearly all", kLimeMagic, 1, 0x1000, UINT64_MAX, "lime.truncated lime.overlap lime.live"},
+      {"the same memory again", kLimeMagic, 1, 0x1000, 0x1fff, "lime.overlap lime.live"},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    std::vector<std::byte> image = good;
+    AppendRangeHeader(image, c.magic, c.version, c.first, c.last);
+    image.resize(image.size() + kTestPage, std::byte{0x55});
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+    CHECK(Ids(sink) == c.ids);
+    CHECK(sink.incomplete());
+  }
+}
+
+Result<Dump> OpenBytesAsRaw(std::vector<std::byte> bytes, uint64_t base, DiagnosticSink& sink) {
+  return OpenDump(std::make_shared<MemorySource>(std::move(bytes)), "dump", sink,
+                  {.raw_base = PhysAddr(base)});
+}
+
+TEST_CASE("raw: what the file does not reach is absent, and zeros are in doubt") {
+  std::vector<std::byte> image = PatternPages(1, 2);
+  image.resize(image.size() + 0x10);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytesAsRaw(image, 0x100000, sink);
+  REQUIRE(dump);
+  CHECK(ReadPageAt(*dump, 0x101000).bytes == PatternPage(2));
+  CHECK(StateAt(*dump, 0xff000) == ByteState::kAbsent);
+  CHECK(StateAt(*dump, 0x103000) == ByteState::kAbsent);
+  const std::vector<PageExtent> want = {{0, 0x10, ByteState::kData},
+                                        {0x10, 0xff0, ByteState::kAbsent}};
+  CHECK(ReadPageAt(*dump, 0x102000).extents == want);
+  CHECK(dump->info.format == "raw memory");
+  CHECK(Ids(sink) == "raw.no-states");
+  CHECK(sink.incomplete());
+}
+
+TEST_CASE("raw: never guessed, whatever is asked for wins, and no address wraps") {
+  DiagnosticSink sink;
+  CHECK(OpenBytes(PatternPages(1, 4), sink).error().code == ErrorCode::kUnrecognised);
+  ElfBuilder elf;
+  elf.AddLoad(0x1000, PatternPage(1));
+  const std::vector<std::byte> image = elf.Build().bytes;
+  const Result<Dump> dump = OpenBytesAsRaw(image, 0, sink);
+  REQUIRE(dump);
+  CHECK(dump->info.format == "raw memory");
+  CHECK(OpenBytesAsRaw(image, UINT64_MAX - image.size() + 2, sink).error().code ==
+        ErrorCode::kUsage);
+  CHECK(OpenBytesAsRaw(image, UINT64_MAX - image.size() + 1, sink));
+}
+
+}  // namespace
+}  // namespace dmaudit
