@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The program on every hostile input: an exit status of its own, one line of reason, little time and memory."""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from support import CRASH_TALK, DMAUDIT, CliTest, environment
+
+# Far above what is needed; CPU time, so that a busy machine cannot fail it.
+MAX_SECONDS = 1
+MAX_RESIDENT = 256 << 10  # KiB
+# What keeps a defect from taking the machine down; sanitizers map terabytes.
+MAX_ADDRESS_SPACE = 2 << 30
+SANITIZED = b"__asan_init" in open(DMAUDIT, "rb").read()
+
+
+def limits():
+    if not SANITIZED:
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+
+
+def measured(*arguments):
+    """(exit status, stdout, stderr, CPU seconds, KiB resident) of one run."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with subprocess.Popen([DMAUDIT, *arguments], stdout=out, stderr=err, env=environment(),
+                              stdin=subprocess.DEVNULL, preexec_fn=limits) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read().decode("utf-8"))
+        return process.returncode, *texts, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+
+class HostileFilesTest(CliTest):
+    def test_every_input(self):
+        folder = self.scratch()
+        listing = subprocess.run([os.environ["MAKE_HOSTILE_INPUTS"], folder], check=True,
+                                 capture_output=True, text=True).stdout.splitlines()
+        self.assertGreaterEqual(len(listing), 150)
+        for line in listing:
+            file, name, outcome = line.split("\t")
+            with self.subTest(name):
+                self.check(str(folder / file), outcome)
+
+    def check(self, path, outcome):
+        refused = outcome.startswith("refused: ")
+        for command in (("report",) if refused else ("info", "report")):
+            status, out, err, seconds, resident = measured(command, path)
+            shown = f"{command}: exit {status}\n{out}{err}"
+            self.assertFalse(CRASH_TALK.search(err), shown)
+            if not SANITIZED:
+                self.assertLess(seconds, MAX_SECONDS, shown)
+                self.assertLess(resident, MAX_RESIDENT, shown)
+            if refused or command == "report":
+                # None of these files holds a kernel.
+                self.assertEqual(status, 2, shown)
+                self.assertEqual(out, "", shown)
+                self.assertEqual(err.count("\n"), 1, shown)
+                self.assertTrue(err.startswith(f"dmaudit: {path}: "), shown)
+            else:
+                self.assertEqual(status, 3, shown)
+            if refused:
+                self.assertIn(outcome.removeprefix("refused: "), err, shown)
+
+
+if __name__ == "__main__":
+    if "MAKE_HOSTILE_INPUTS" not in os.environ:
+        sys.exit("MAKE_HOSTILE_INPUTS: not set (ctest does)")
+    unittest.main()
