@@ -174,6 +174,19 @@ class Debugfs(unittest.TestCase):
 
 
 class Matrix(unittest.TestCase):
+    def test_the_table_shows_failures_and_what_was_not_run(self):
+        done, left = matrix.cells()[:2]
+        outcome = matrix.Outcome(done, "6.1", [checks.Check("trace", True, ""), checks.Check("ram.lzo", False, "")], 60)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.md"
+            matrix.write(path, [outcome], [done, left], 2)
+            text = path.read_text()
+        self.assertIn("1 cells, 1 checks passed, 1 failed", text)
+        self.assertIn("| 1 ok | ram.lzo |", text)
+        self.assertIn(f"stopped before these cells:\n\n- {left}\n", text)
+        for cell, reason in matrix.impossible():
+            self.assertIn(f"- {cell}: {reason}", text)
+
     def test_cells_differ_and_each_missing_one_has_a_reason(self):
         cells = matrix.cells()
         self.assertEqual(len(cells), len(set(cells)))

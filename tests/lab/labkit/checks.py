@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds what dmaudit says against what is known otherwise. One Check per line of output."""
 
+import base64
 import bisect
 import re
+import zlib
 from dataclasses import dataclass
 
 from .machine import HELD, RMRR_BASE, RMRR_SIZE, RMRR_SLOT
@@ -169,6 +171,9 @@ def sections(info):
             current = None
         elif current is not None and line.strip():
             found[current].append(line)
+    for name, lines in found.items():
+        if name.startswith("debugfs "):  # packed
+            found[name] = zlib.decompress(base64.b64decode("".join(lines)), 31).decode().splitlines()
     return found
 
 

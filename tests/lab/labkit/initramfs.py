@@ -17,7 +17,7 @@ FIRST_MODULES = ["qemu_fw_cfg", "virtio_pci", "virtio_blk", "virtio_net", "nvme"
 HELPERS = ["vfio-hold", "nvme-hold"]
 CAPTURE_MODULES = ["virtio_pci", "virtio_blk"]
 APPLETS = ["sh", "mount", "cat", "echo", "ls", "grep", "sleep", "dd", "ip", "insmod", "mkdir", "sync",
-           "poweroff", "readlink", "stty", "uname", "tr", "tail", "hexdump", "dmesg"]
+           "poweroff", "readlink", "stty", "uname", "tr", "tail", "hexdump", "dmesg", "gzip", "base64"]
 
 
 def _library_paths(program):

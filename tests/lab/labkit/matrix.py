@@ -108,8 +108,8 @@ def _truth_of(name):
     return next((title for title, prefixes in _TRUTHS if name.split(".")[0] in prefixes), "other")
 
 
-def write(path, outcome, jobs):
-    """The outcome as a Markdown table."""
+def write(path, outcome, chosen, jobs):
+    """The outcome of the cells that were run, of those that were chosen, as a Markdown table."""
     good, failed = sum(each.good for each in outcome), sum(len(each.failed) for each in outcome)
     minutes = sum(each.seconds for each in outcome) / jobs / 60
     lines = ["# Support matrix", "",
@@ -124,6 +124,9 @@ def write(path, outcome, jobs):
         lines.append(f"| {cell.kernel} | {each.release} | {cell.mode} | {cell.case} | {cell.size} | "
                      f"{cell.road}{', debugfs' if cell.debugfs else ''} | "
                      f"{each.good} ok | {', '.join(each.failed) or 'none'} |")
+    missing = [cell for cell in chosen if cell not in {each.cell for each in outcome}]
+    if missing:
+        lines += ["", "The run was stopped before these cells:", "", *(f"- {cell}" for cell in missing)]
     lines += ["", "## By truth", "", "| truth | checks | failed |", "|---|---|---|"]
     for title in [title for title, _ in _TRUTHS] + ["other"]:
         named = [check for each in outcome for check in each.checks if _truth_of(check.name) == title]
