@@ -55,6 +55,11 @@ class TraceReplay(unittest.TestCase):
         self.assertEqual(self.live(descriptor(0x22 | 3 << 16)), {(0x28, 0x1000)})
         self.assertEqual(self.live(descriptor(0x12)), set())
 
+    def test_a_page_that_changed_its_domain_goes_with_the_new_one(self):
+        again = update(0x20, 0x1000, 0x9003, 4)
+        self.assertIn((0x20, 0x1000), self.live(again, descriptor(0x22 | 3 << 16)))
+        self.assertNotIn((0x20, 0x1000), self.live(again, descriptor(0x22 | 4 << 16)))
+
     def test_pasid_invalidations_count(self):
         self.assertEqual(self.live(descriptor(0x26 | 3 << 16)), {(0x28, 0x1000)})
 

@@ -53,8 +53,8 @@ class Guest:
                                         stderr=self._error, start_new_session=True)
         _running.add(self)
         try:
-            self._wait_for(qmp_path.exists, 30, "QEMU's QMP socket")
-            self.qmp = Qmp(qmp_path, timeout=20)
+            self._wait_for(qmp_path.exists, 120, "QEMU's QMP socket")
+            self.qmp = Qmp(qmp_path, timeout=120)
             self._info = socket.socket(socket.AF_UNIX)
             self._info.connect(str(info_path))
             # QEMU's own log of a socket repeats bytes when the socket is full, so the log is written here.

@@ -50,17 +50,28 @@ class Trace:
     last: dict = field(default_factory=dict)  # the same, whatever was invalidated since
     invalidations: int = 0
     faults: int = 0
+    _of_domain: dict = field(default_factory=dict)  # domain -> keys of `live`
+
+    def translate(self, key, made):
+        """Notes one translation."""
+        before = self.live.get(key)
+        if before is not None:
+            self._of_domain[before.domain].discard(key)
+        self._of_domain.setdefault(made.domain, set()).add(key)
+        self.live[key] = self.last[key] = made
 
     def invalidate(self, domain=None, address=0, pages=None):
         """Drops what one invalidation covers; without a domain, everything."""
         self.invalidations += 1
         if domain is None:
             self.live.clear()
+            self._of_domain.clear()
             return
         end = address + (pages or 0) * PAGE
-        for key in [key for key, value in self.live.items()
-                    if value.domain == domain and (pages is None or address <= key[1] < end
-                                                   or (value.large and _overlaps_large(key[1], address, end)))]:
+        own = self._of_domain.get(domain, set())
+        for key in [key for key in own if pages is None or address <= key[1] < end
+                    or (self.live[key].large and _overlaps_large(key[1], address, end))]:
+            own.discard(key)
             del self.live[key]
 
 
@@ -114,7 +125,7 @@ def read(path, crash_offset):
                 if found:
                     sid, iova, entry, domain = (int(word, 16) for word in found.groups())
                     key = (sid, iova & -PAGE)
-                    trace.live[key] = trace.last[key] = Translation(entry, domain)
+                    trace.translate(key, Translation(entry, domain))
             elif line.startswith("vtd_inv_desc "):
                 found = _DESCRIPTOR.search(line)
                 if found:
