@@ -2,12 +2,22 @@
 #include "vmcore/container/page_bitmap.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 
 #include "base/bytes.h"
 
 namespace dmaudit {
+namespace {
+
+// std::popcount is a function call for the x86-64 baseline, eight million of them for a terabyte.
+constexpr uint64_t CountBits(uint64_t word) {
+  word -= word >> 1 & 0x5555'5555'5555'5555;
+  word = (word & 0x3333'3333'3333'3333) + (word >> 2 & 0x3333'3333'3333'3333);
+  word = (word + (word >> 4)) & 0x0f0f'0f0f'0f0f'0f0f;
+  return word * 0x0101'0101'0101'0101 >> 56;
+}
+
+}  // namespace
 
 Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset, uint64_t bits) {
   PageBitmap bitmap;
@@ -20,7 +30,7 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
   std::vector<std::byte> buffer(
       static_cast<size_t>(std::min<uint64_t>(bytes + kChunkBytes, 256 * kChunkBytes)));
   buffer.resize(buffer.size() / kChunkBytes * kChunkBytes);
-  std::array<uint64_t, kChunkWords> words{};
+  Chunk words{};
   for (uint64_t done = 0; done < bytes;) {
     const uint64_t data = source.SkipHole(FileOffset(offset.value() + done)).value();
     done = std::max(done, (data - offset.value()) / kChunkBytes * kChunkBytes);
@@ -36,13 +46,18 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
     }
     for (uint64_t at = 0; at < *got; at += kChunkBytes) {
       uint64_t any = 0;
+      uint64_t all = ~uint64_t{0};
       for (size_t i = 0; i < kChunkWords; ++i) {
         words[i] = LoadUnchecked<uint64_t>(buffer, static_cast<size_t>(at) + i * 8);
         any |= words[i];
+        all &= words[i];
       }
-      if (any == 0) continue;
       const uint64_t chunk = (done + at) / kChunkBytes;
-      bitmap.AppendChunk(chunk, words.data());
+      if (all == ~uint64_t{0}) {
+        bitmap.AppendFull(chunk);
+      } else if (any != 0) {
+        bitmap.AppendChunk(chunk, words);
+      }
     }
     if (*got < want) {
       bitmap.known_ = (done + *got) * 8;
@@ -54,23 +69,29 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
   return bitmap;
 }
 
-void PageBitmap::AppendChunk(uint64_t chunk, const uint64_t* words) {
-  uint64_t set = 0;
-  for (uint64_t i = 0; i < kChunkWords; ++i) set += static_cast<uint64_t>(std::popcount(words[i]));
-  if (set == 0) return;
-  const uint64_t rank = count_;
-  count_ += set;
-  if (set < kChunkBits) {
-    spans_.push_back({chunk, 1, rank, words_.size()});
-    words_.insert(words_.end(), words, words + kChunkWords);
-    return;
-  }
+void PageBitmap::AppendFull(uint64_t chunk) {
   if (!spans_.empty() && spans_.back().words == kAllSet &&
       spans_.back().chunk + spans_.back().chunks == chunk) {
     ++spans_.back().chunks;
   } else {
-    spans_.push_back({chunk, 1, rank, kAllSet});
+    spans_.push_back({chunk, 1, count_, kAllSet});
   }
+  count_ += kChunkBits;
+}
+
+void PageBitmap::AppendChunk(uint64_t chunk, const Chunk& words) {
+  spans_.push_back({chunk, 1, count_, held_});
+  if (held_ % kBlockChunks == 0) blocks_.push_back(std::make_unique_for_overwrite<Block>());
+  (*blocks_.back())[held_ % kBlockChunks] = words;
+  ++held_;
+  for (const uint64_t word : words) count_ += CountBits(word);
+}
+
+bool operator==(const PageBitmap& a, const PageBitmap& b) {
+  if (a.known_ != b.known_ || a.count_ != b.count_ || a.spans_ != b.spans_) return false;
+  return std::all_of(a.spans_.begin(), a.spans_.end(), [&](const PageBitmap::Span& span) {
+    return span.words == PageBitmap::kAllSet || a.WordsOf(span) == b.WordsOf(span);
+  });
 }
 
 const PageBitmap::Span* PageBitmap::Find(uint64_t chunk) const {
@@ -94,13 +115,14 @@ uint64_t PageBitmap::Rank(uint64_t bit) const {
   const Span& span = *--it;
   if (chunk - span.chunk >= span.chunks) return ++it == spans_.end() ? count_ : it->rank;
   if (span.words == kAllSet) return span.rank + (bit - span.chunk * kChunkBits);
+  const Chunk& words = WordsOf(span);
   uint64_t rank = span.rank;
   const uint64_t word = bit % kChunkBits / 64;
   for (uint64_t i = 0; i < word; ++i) {
-    rank += static_cast<uint64_t>(std::popcount(words_[span.words + i]));
+    rank += CountBits(words[i]);
   }
   const uint64_t below = (uint64_t{1} << (bit % 64)) - 1;
-  return rank + static_cast<uint64_t>(std::popcount(words_[span.words + word] & below));
+  return rank + CountBits(words[word] & below);
 }
 
 void PageBitmap::VisitRuns(const std::function<bool(uint64_t, uint64_t)>& visit) const {
@@ -125,8 +147,9 @@ void PageBitmap::VisitRuns(const std::function<bool(uint64_t, uint64_t)>& visit)
       if (!add(base, span.chunks * kChunkBits)) return;
       continue;
     }
+    const Chunk& words = WordsOf(span);
     for (uint64_t i = 0; i < kChunkWords; ++i) {
-      uint64_t word = words_[span.words + i];
+      uint64_t word = words[i];
       uint64_t at = base + i * 64;
       while (word != 0) {
         const unsigned skip = static_cast<unsigned>(std::countr_zero(word));

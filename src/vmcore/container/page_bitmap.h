@@ -4,9 +4,11 @@
 #ifndef DMAUDIT_VMCORE_CONTAINER_PAGE_BITMAP_H_
 #define DMAUDIT_VMCORE_CONTAINER_PAGE_BITMAP_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -41,7 +43,7 @@ class PageBitmap {
   // The first bit set here and clear in `other`.
   std::optional<uint64_t> FirstMissingIn(const PageBitmap& other) const;
 
-  friend bool operator==(const PageBitmap&, const PageBitmap&) = default;
+  friend bool operator==(const PageBitmap& a, const PageBitmap& b);
 
  private:
   static constexpr uint64_t kChunkWords = 64;
@@ -49,25 +51,36 @@ class PageBitmap {
   static constexpr uint64_t kChunkBytes = kChunkBits / 8;
   static constexpr uint64_t kAllSet = UINT64_MAX;
 
+  using Chunk = std::array<uint64_t, kChunkWords>;
+  // Chunks are kept in blocks of 64 KiB: no copying while their number grows.
+  static constexpr uint64_t kBlockChunks = 128;
+  using Block = std::array<Chunk, kBlockChunks>;
+
   // `chunks` neighbouring chunks from `chunk` on: either all of their bits are set, or it is one
-  // chunk whose words start at words_[words].
+  // chunk that is held.
   struct Span {
     uint64_t chunk;
     uint64_t chunks;
     uint64_t rank;   // set bits below this span
-    uint64_t words;  // kAllSet or an index
+    uint64_t words;  // kAllSet or the number of the chunk among those held
     friend bool operator==(const Span&, const Span&) = default;
   };
 
-  void AppendChunk(uint64_t chunk, const uint64_t* words);
+  void AppendFull(uint64_t chunk);
+  void AppendChunk(uint64_t chunk, const Chunk& words);
   // The span that holds `chunk`, or null.
   const Span* Find(uint64_t chunk) const;
   uint64_t Word(const Span& span, uint64_t index) const {
-    return span.words == kAllSet ? ~uint64_t{0} : words_[span.words + index];
+    return span.words == kAllSet ? ~uint64_t{0} : WordsOf(span)[index];
+  }
+  // Not of a span that is all set.
+  const Chunk& WordsOf(const Span& span) const {
+    return (*blocks_[span.words / kBlockChunks])[span.words % kBlockChunks];
   }
 
   std::vector<Span> spans_;  // ascending
-  std::vector<uint64_t> words_;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  uint64_t held_ = 0;  // chunks in `blocks_`
   uint64_t count_ = 0;
   uint64_t known_ = 0;
 };
