@@ -19,6 +19,8 @@ constexpr uint32_t kFlagZstd = 0x20;
 
 // Descriptors are read in groups that fill about a page: neighbours are usually wanted next.
 constexpr uint64_t kGroup = 170;
+// 1 MiB at most, the descriptors of 170 MiB of RAM.
+constexpr uint64_t kHeldGroups = 256;
 // When all of them are wanted: 64 KiB at a time.
 constexpr uint64_t kBulkGroup = 2730;
 
@@ -50,9 +52,16 @@ class KdumpMemory::Context : public DecodeContext {
  public:
   PageDecoder decoder;
   std::vector<std::byte> stored;  // compressed bytes of one page
-  std::vector<std::byte> group;   // descriptors group_index * kGroup ... of group_part
-  const Part* group_part = nullptr;
-  uint64_t group_index = 0;
+
+  // Descriptors index * kGroup ... of a part.
+  struct Group {
+    const Part* part = nullptr;
+    uint64_t index = 0;
+    std::vector<std::byte> bytes;
+  };
+  // Pages that are read in no order would otherwise cost a second read of the file each. A group
+  // has one place; memory is taken for those that are used.
+  std::array<Group, kHeldGroups> groups;
 };
 
 KdumpMemory::KdumpMemory(KdumpPages pages, const std::vector<KdumpPart>& parts)
@@ -119,20 +128,22 @@ ByteState KdumpMemory::Judge(const Part& part, const KdumpDescriptor& descriptor
 
 ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context& context,
                                       KdumpDescriptor& descriptor) const {
-  if (context.group_part != &part || context.group_index != index / kGroup) {
-    context.group_part = nullptr;
-    const uint64_t first = index / kGroup * kGroup;
+  const uint64_t number = index / kGroup;
+  Context::Group& group = context.groups[static_cast<size_t>(number % kHeldGroups)];
+  if (group.part != &part || group.index != number) {
+    group.part = nullptr;
+    const uint64_t first = number * kGroup;
     const uint64_t count = std::min(kGroup, part.count - first);
-    context.group.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
+    group.bytes.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
     const Result<size_t> got = part.source->ReadAt(
-        FileOffset(part.descriptors.value() + first * KdumpDescriptor::kSize), context.group);
+        FileOffset(part.descriptors.value() + first * KdumpDescriptor::kSize), group.bytes);
     if (!got) return ByteState::kCorrupt;
-    context.group.resize(*got);
-    context.group_index = index / kGroup;
-    context.group_part = &part;
+    group.bytes.resize(*got);
+    group.index = number;
+    group.part = &part;
   }
   const auto raw =
-      SubSpan(context.group, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
+      SubSpan(group.bytes, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
   if (!raw) return ByteState::kTruncated;
   descriptor = KdumpDescriptor::Parse(*raw, pages_.order);
   return ByteState::kData;
