@@ -90,6 +90,26 @@ TEST_CASE("a piece may end at the last address") {
   CHECK(map.FirstAtOrAfter(PhysAddr(UINT64_MAX)) == 1);
 }
 
+TEST_CASE("the first piece at or after an address, among any number of them") {
+  for (const uint64_t count : {1u, 15u, 16u, 17u, 31u, 32u, 33u, 160u, 1000u}) {
+    std::vector<SegmentPiece> pieces;
+    for (uint64_t i = 0; i < count; ++i) {
+      pieces.push_back(Data(i * 0x3000 + 0x1000, i * 0x3000 + 0x1fff, i * 0x1000));
+    }
+    const SegmentMap map(pieces, kNoConflict);
+    bool good = true;
+    for (uint64_t i = 0; i < count; ++i) {
+      const uint64_t first = i * 0x3000 + 0x1000;
+      good = good && map.FirstAtOrAfter(PhysAddr(first - 1)) == i &&
+             map.FirstAtOrAfter(PhysAddr(first)) == i &&
+             map.FirstAtOrAfter(PhysAddr(first + 0xfff)) == i &&
+             map.FirstAtOrAfter(PhysAddr(first + 0x1000)) == i + 1;
+    }
+    CHECK_MESSAGE(good, count);
+    CHECK(map.FirstAtOrAfter(PhysAddr(UINT64_MAX)) == count);
+  }
+}
+
 TEST_CASE("nothing in, nothing out") { CHECK(SegmentMap({}, kNoConflict).pieces().empty()); }
 
 }  // namespace

@@ -64,6 +64,9 @@ SegmentMap::SegmentMap(std::vector<SegmentPiece> pieces,
     at = last + 1;  // wraps to 0 only behind the last piece of all
   }
   pieces_.shrink_to_fit();
+  for (size_t i = kStride - 1; i < pieces_.size(); i += kStride) {
+    steps_.push_back(pieces_[i].range.last);
+  }
 }
 
 void SegmentMap::Append(SegmentPiece piece) {
@@ -81,9 +84,13 @@ void SegmentMap::Append(SegmentPiece piece) {
 }
 
 size_t SegmentMap::FirstAtOrAfter(PhysAddr address) const {
-  const auto it =
-      std::lower_bound(pieces_.begin(), pieces_.end(), address,
-                       [](const SegmentPiece& piece, PhysAddr a) { return piece.range.last < a; });
+  const auto step = std::lower_bound(steps_.begin(), steps_.end(), address);
+  const size_t first = static_cast<size_t>(step - steps_.begin()) * kStride;
+  const auto begin = pieces_.begin() + static_cast<std::ptrdiff_t>(first);
+  const auto end = begin + static_cast<std::ptrdiff_t>(std::min(kStride, pieces_.size() - first));
+  const auto it = std::lower_bound(begin, end, address, [](const SegmentPiece& piece, PhysAddr a) {
+    return piece.range.last < a;
+  });
   return static_cast<size_t>(it - pieces_.begin());
 }
 
