@@ -128,6 +128,41 @@ TEST_CASE("a large page that begins before the reservation overlaps with its las
   CHECK(finding.overlaps[0].overlap.first == PhysAddr(0x101ff000));
 }
 
+TEST_CASE("the evidence is the entry that maps the reservation, not the first of its range") {
+  Scene scene;
+  scene.Map(0x5000, kReserved.first.value() - 0x1000);
+  scene.Map(0x6000, kReserved.first.value());
+  const Finding finding = Only(scene.Audit(), findings::kOverlapWritable);
+  CHECK(finding.overlaps[0].range.iova == Iova(0x5000));
+  CHECK(finding.overlap_bytes == 0x1000);
+  REQUIRE(finding.evidence.size() == 5);
+  CHECK(finding.evidence[4].raw == (kReserved.first.value() | TableBuilder::kReadWrite));
+}
+
+TEST_CASE("each unit's tables follow its own capabilities") {
+  constexpr uint64_t kLargePages = uint64_t{3} << 34;  // SSLPS
+  for (const size_t without : {0u, 1u}) {
+    Scene scene;
+    UnitState second = scene.machine.units[0];
+    second.name = "dmar1";
+    second.segment = 1;
+    const PhysAddr root = scene.tables.NewPage();
+    const PhysAddr top = scene.tables.NewPage();
+    second.rtaddr = {root.value(), Origin::kDerived, "test"};
+    scene.tables.AttachLegacy(root, 0, 0x08, top, 3, 7);
+    scene.machine.units.push_back(second);
+    scene.Map(0x40000000, kPlainRam, TableBuilder::kReadWrite, 2);
+    scene.tables.Map(top, 3, 0x40000000, kPlainRam, 2);
+    UnitState& unit = scene.machine.units[without];
+    unit.cap = {unit.cap.value() & ~kLargePages, Origin::kKernelShadow, "test"};
+    const AuditResult result = scene.Audit();
+    REQUIRE(result.domains.size() == 2);
+    CHECK(result.domains[without].accounting.rejected == 1);
+    CHECK(result.domains[1 - without].accounting.rejected == 0);
+    CHECK(result.domains[1 - without].mapped_bytes >= 0x200000);
+  }
+}
+
 TEST_CASE("what the page is reserved for and the access decide the kind of finding") {
   const auto kind = [](ReservationKind reservation, uint64_t bits) {
     Scene scene;

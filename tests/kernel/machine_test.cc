@@ -618,6 +618,19 @@ TEST_CASE("rival claims: tree, gap and log") {
   });
   CHECK(rounded.diagnostics().empty());
   CHECK(rounded.state.reservations->front().range.claims().size() == 4);
+  // Not at a border of a MiB, which is all that the line tells.
+  Look unaligned(
+      [](MachineScene& s) {
+        s.log = {"Reserving 256MB of memory at 512MB for crashkernel (System RAM: 1023MB)"};
+        s.iomem[1].children[1] = {"Crash kernel", 0x20080000, 0x3007ffff, {}};
+        s.ram[1].last = PhysAddr(0x2007ffff);
+        s.ram[2].first = PhysAddr(0x30080000);
+      },
+      [](MachineScene& s) {
+        s.Set("crashk_res.start", 0x20080000);
+        s.Set("crashk_res.end", 0x3007ffff);
+      });
+  CHECK(unaligned.diagnostics().empty());
   Look shrunk([](MachineScene& s) {
     s.log = {"crashkernel reserved: 0x0000000020000000 - 0x0000000038000000 (384 MB)"};
   });
