@@ -19,10 +19,12 @@ TRACES = ["vtd_reg_write", "vtd_reg_dmar_root", "vtd_reg_ir_root", "vtd_reg_writ
 
 
 _running = set()
+_ending = threading.Event()
 
 
 def end_all():
-    """Ends every guest of this process; those who wait for one get a LabError."""
+    """Ends every guest of this process, for good: those who wait for one, or start one later, get a LabError."""
+    _ending.set()
     for guest in list(_running):
         guest.kill()
 
@@ -53,6 +55,8 @@ class Guest:
                                         stderr=self._error, start_new_session=True)
         _running.add(self)
         try:
+            if _ending.is_set():
+                raise LabError("the lab is being stopped")
             self._wait_for(qmp_path.exists, 120, "QEMU's QMP socket")
             self.qmp = Qmp(qmp_path, timeout=120)
             self._info = socket.socket(socket.AF_UNIX)

@@ -2,6 +2,7 @@
 """Runs one cell: boots, crashes, collects, checks."""
 
 import copy
+import fcntl
 import json
 import os
 import shutil
@@ -27,9 +28,16 @@ class Run:
         self.thorough = thorough
         self.kernel = suites.Suite(cell.kernel).kernel(refresh)
         self.folder = cache.root() / "run" / cell.slug
+        self.folder.parent.mkdir(exist_ok=True)
+        # Held for as long as this object lives.
+        self._claim = open(self.folder.with_name(f"{cell.slug}.lock"), "wb")
+        try:
+            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise LabError("another run has this cell") from error
         if self.folder.exists():
             shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir()
         self.times = {}
         self.info = ""
         self.crash_offset = 0
@@ -295,7 +303,7 @@ class Run:
                     f"{len(planted)} planted defects" + (f", not noticed: {missed}" if missed else " noticed"))
 
     def clean(self, keep):
-        """Removes the bulk; with `keep`, the dumps stay."""
+        """Removes the bulk; with `keep`, the dumps stay. Others may have the cell again."""
         for path in self.folder.glob("*.raw"):
             if not (keep and path.name.startswith("ram-")):
                 path.unlink()
@@ -305,3 +313,4 @@ class Run:
         if not keep:
             for path in self.containers.values():
                 path.unlink(missing_ok=True)
+        self._claim.close()
