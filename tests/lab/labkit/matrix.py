@@ -110,6 +110,7 @@ def _truth_of(name):
 
 def write(path, outcome, chosen, jobs):
     """The outcome of the cells that were run, of those that were chosen, as a Markdown table."""
+    outcome = sorted(outcome, key=lambda each: chosen.index(each.cell))
     good, failed = sum(each.good for each in outcome), sum(len(each.failed) for each in outcome)
     minutes = sum(each.seconds for each in outcome) / jobs / 60
     lines = ["# Support matrix", "",
