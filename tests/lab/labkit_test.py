@@ -159,6 +159,12 @@ class Debugfs(unittest.TestCase):
     def test_each_defect_is_noticed(self):
         self.assertEqual(debugfs.unnoticed(self.SAID, self.report, self.rows), [])
 
+    def test_the_descriptor_width_alone_may_differ(self):
+        self.report["units"][0]["iqa"]["value"] = hex(0x11c2800)
+        self.assertEqual(self.bad(), [])
+        self.report["units"][0]["iqa"]["value"] = hex(0x11c2001)
+        self.assertEqual(self.bad(), ["debugfs.registers"])
+
     def test_a_row_too_many_or_too_few(self):
         self.rows[0]["len"] = hex(0x1000 * 2001)
         self.assertEqual(self.bad(), ["debugfs.translations"])

@@ -9,6 +9,8 @@ from .checks import PAGE, Check, Mappings
 _ADDRESS = 0x000ffffffffff000
 # Enable bits that GSTS shows where GCMD sets them: TE, QIE, IRE, CFI.
 _ENABLES = (1 << 31) | (1 << 26) | (1 << 25) | (1 << 23)
+# QEMU shows IQA's base and size, not the width of descriptors; that one is the trace's to say.
+_HIDDEN = {"iqa": 1 << 11}
 LEAST_PAGES = 2000
 _LEVEL_SHIFT = {1: 12, 2: 21, 3: 30, 4: 39, 5: 48}
 _STAGES = {1: "first", 2: "second", 3: "nested", 4: "passthrough"}
@@ -30,10 +32,11 @@ def _registers(lines, report):
             truth = {"cap": said["CAP"], "ecap": said["ECAP"], "rtaddr": said["RTADDR"], "iqa": said["IQA"],
                      "irta": said["IRTA"], "gcmd": said["GSTS"] & _ENABLES}
             for key, value in truth.items():
-                claim = unit and unit[key] and int(unit[key]["value"], 16)
+                claim = int(unit[key]["value"], 16) if unit and unit[key] else None
                 count += 1
-                if claim != value:
-                    wrong.append(f"{key} {value:#x}, reported {claim}")
+                hidden = _HIDDEN.get(key, 0)
+                if claim is None or (claim ^ value) & ~hidden:
+                    wrong.append(f"{key} {value:#x}, reported {claim if claim is None else hex(claim)}")
         said, unit = {}, units.get(found.group(1))
     return Check("debugfs.registers", not wrong and count > 0, "; ".join(wrong[:3]) or f"{count} registers agree")
 
