@@ -98,7 +98,7 @@ _TRUTHS = (
     ("3, sysfs and /proc", ("sysfs", "reservation", "crash kernel loaded", "guest", "held", "vfio")),
     ("4, the Python walker, and containers among each other", ("oracle", "mappings", "container")),
     ("5, guest RAM", ("ram",)),
-    ("verdict of the case", ("verdict",)),
+    ("verdict of the case, and the kind of tables its mode is about", ("verdict", "stages")),
     ("the checks notice planted defects", ("checks can fail",)),
     ("the cell could be run", ("run",)),
 )
@@ -112,13 +112,13 @@ def write(path, outcome, chosen, jobs):
     """The outcome of the cells that were run, of those that were chosen, as a Markdown table."""
     outcome = sorted(outcome, key=lambda each: chosen.index(each.cell))
     good, failed = sum(each.good for each in outcome), sum(len(each.failed) for each in outcome)
-    minutes = sum(each.seconds for each in outcome) / jobs / 60
+    minutes = sum(each.seconds for each in outcome) / 60
     lines = ["# Support matrix", "",
              "Written by `tests/lab/run --matrix --debugfs --support-matrix docs/support-matrix.md`. Kernels are "
              "Debian's, the newest of each suite;",
              "`debugfs` is a run with the kernel's own dump of its tables. Machines are QEMU's, without KVM.", "",
-             f"{len(outcome)} cells, {good} checks passed, {failed} failed; {minutes:.0f} minutes, "
-             f"{jobs} cell{'s' if jobs > 1 else ''} at a time.", "",
+             f"{len(outcome)} cells, {good} checks passed, {failed} failed; the cells took {minutes:.0f} minutes together, "
+             f"{jobs} at a time.", "",
              "| suite | kernel | mode | case | machine | road | checks | failed |", "|---|---|---|---|---|---|---|---|"]
     for each in outcome:
         cell = each.cell
