@@ -25,6 +25,7 @@ Result<int> RunMappings(const CommandSyntax& syntax, const Options& options);
 Result<int> RunInfo(const CommandSyntax& syntax, const Options& options);
 Result<int> RunPages(const CommandSyntax& syntax, const Options& options);
 Result<int> RunRead(const CommandSyntax& syntax, const Options& options);
+Result<int> RunConvert(const CommandSyntax& syntax, const Options& options);
 Result<int> RunDistill(const CommandSyntax& syntax, const Options& options);
 
 }  // namespace dmaudit::cli

@@ -50,8 +50,14 @@ po::options_description Describe(const CommandSyntax& syntax) {
   }
   if (syntax.crc32_option) {
     add("crc32", "decode every page: one row per page with its state and the CRC-32 of its bytes");
+  }
+  if (syntax.codec_option) {
+    add("codec", po::value<std::string>()->value_name("zstd|zlib|lzo|snappy|raw"),
+        "compression of the pages (default zstd)");
+  }
+  if (syntax.crc32_option || syntax.codec_option) {
     add("jobs,j", po::value<std::string>()->value_name("N"),
-        "threads that decode pages (default: one for each processor)");
+        "threads that work on pages (default: one for each processor)");
   }
   if (!syntax.formats.empty()) {
     std::string names;
@@ -167,6 +173,19 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
     if (const Status taken = TakeAddress(syntax, options); !taken) {
       return tl::unexpected<Error>(taken.error());
     }
+  }
+  if (syntax.codec_option) {
+    // Levels by measurement: above these, time grows faster than size shrinks.
+    const Result<StoreCodec> codec = Choose<StoreCodec>(values, "codec",
+                                                        {{"zstd", StoreCodec::kZstd},
+                                                         {"zlib", StoreCodec::kZlib},
+                                                         {"lzo", StoreCodec::kLzo},
+                                                         {"snappy", StoreCodec::kSnappy},
+                                                         {"raw", StoreCodec::kRaw}},
+                                                        StoreCodec::kZstd);
+    if (!codec) return tl::unexpected<Error>(codec.error());
+    options.kdump.codec = *codec;
+    options.kdump.level = 1;
   }
   options.crc32 = values.count("crc32") != 0;
   if (values.count("jobs") != 0) {

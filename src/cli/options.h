@@ -13,6 +13,7 @@
 #include "base/address.h"
 #include "base/result.h"
 #include "vmcore/io/spool.h"
+#include "vmcore/write/kdump_writer.h"
 
 namespace dmaudit::cli {
 
@@ -40,6 +41,7 @@ struct Options {
   std::optional<unsigned> jobs;  // threads; as many as there are processors when not given
   PhysAddr address;              // read
   uint64_t length = 0;           // read; not 0, and inside the address space
+  KdumpOptions kdump;            // convert; threads are in `jobs`
   bool quiet = false;
   bool verbose = false;
   bool help = false;
@@ -54,6 +56,7 @@ struct CommandSyntax {
   bool audit_options = true;         // --crashkernel, -s, --fail-on
   bool output_required = false;
   bool crc32_option = false;      // --crc32, -j
+  bool codec_option = false;      // --codec, -j
   bool address_operands = false;  // PA [LEN] behind the paths
 };
 

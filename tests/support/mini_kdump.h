@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "vmcore/container/page_codec.h"
 #include "vmcore/dump.h"
 #include "vmcore/memory/physical_memory.h"
 
@@ -75,6 +76,13 @@ class MiniKdump : public PhysicalMemory {
         REQUIRE(libdeflate_zlib_decompress(z, stored.data(), stored.size(), out.data(), out.size(),
                                            &got) == LIBDEFLATE_SUCCESS);
         libdeflate_free_decompressor(z);
+        break;
+      }
+      case 2:
+      case 4: {
+        const PageCodec codec = d.flags == 2 ? PageCodec::kLzo : PageCodec::kSnappy;
+        REQUIRE(PageDecoder().Decode(codec, stored, out));
+        got = out.size();
         break;
       }
       case 0x20:

@@ -32,9 +32,20 @@ class Pages : public KdumpContent {
       if (!visit(PhysAddr(base))) return;
     }
   }
-  Status FillPage(PhysAddr base, std::span<std::byte> out) override {
-    std::ranges::copy(pages.at(base.value()), out.begin());
-    return {};
+  std::map<uint64_t, StoredAs> damaged;
+
+  std::unique_ptr<PageFiller> MakeFiller() const override {
+    struct Filler : PageFiller {
+      const Pages& content;
+      explicit Filler(const Pages& c) : content(c) {}
+      Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) override {
+        const auto damage = content.damaged.find(base.value());
+        if (damage != content.damaged.end()) return damage->second;
+        std::ranges::copy(content.pages.at(base.value()), out.begin());
+        return StoredAs::kData;
+      }
+    };
+    return std::make_unique<Filler>(*this);
   }
 };
 
@@ -81,8 +92,8 @@ Status Write(const KdumpDescription& header, KdumpContent& content, const KdumpO
              const std::string& path) {
   Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
   REQUIRE(file);
-  const Status status = WriteKdump(header, content, options, *file);
-  return status ? file->Commit() : status;
+  const Result<KdumpSummary> written = WriteKdump(header, content, options, *file);
+  return written ? file->Commit() : Status(tl::unexpected(written.error()));
 }
 
 TEST_CASE("headers, notes, bitmaps and pages read back, for every codec and page size") {
@@ -91,7 +102,8 @@ TEST_CASE("headers, notes, bitmaps and pages read back, for every codec and page
     StoreCodec codec;
     uint32_t flag;
   };
-  const std::array<Case, 3> cases = {Case{StoreCodec::kRaw, 0}, Case{StoreCodec::kZlib, 1},
+  const std::array<Case, 5> cases = {Case{StoreCodec::kRaw, 0}, Case{StoreCodec::kZlib, 1},
+                                     Case{StoreCodec::kLzo, 2}, Case{StoreCodec::kSnappy, 4},
                                      Case{StoreCodec::kZstd, 0x20}};
   for (const uint32_t block : {4096u, 16384u, 65536u}) {
     for (const Case& c : cases) {
@@ -236,8 +248,13 @@ TEST_CASE("what cannot be written is refused") {
 
 TEST_CASE("an error of the content ends the writing, and no file appears") {
   struct Failing : Pages {
-    Status FillPage(PhysAddr base, std::span<std::byte>) override {
-      return Fail(ErrorCode::kUnknown, "page {:#x}", base.value());
+    std::unique_ptr<PageFiller> MakeFiller() const override {
+      struct Filler : PageFiller {
+        Result<StoredAs> Fill(PhysAddr base, std::span<std::byte>) override {
+          return Fail(ErrorCode::kUnknown, "page {:#x}", base.value());
+        }
+      };
+      return std::make_unique<Filler>();
     }
   } content;
   static_cast<Pages&>(content) = Sample();

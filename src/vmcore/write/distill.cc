@@ -102,8 +102,7 @@ Result<Plan> MakePlan(const PhysicalMemory& memory, const EvidenceRecorder& reco
 
 class DistilledContent : public KdumpContent {
  public:
-  DistilledContent(const PhysicalMemory& memory, const Plan& plan)
-      : memory_(memory), plan_(plan), reader_(memory) {}
+  DistilledContent(const PhysicalMemory& memory, const Plan& plan) : memory_(memory), plan_(plan) {}
 
   // The RAM of the original. A stored page beside it (a container may contradict itself) is RAM
   // too, or readers would not look for it.
@@ -127,23 +126,35 @@ class DistilledContent : public KdumpContent {
     }
   }
 
-  Status FillPage(PhysAddr base, std::span<std::byte> out) override {
-    const Page& page = reader_.Read(base);
-    for (uint32_t offset = 0; offset < out.size(); offset += kFrameSize) {
-      const FrameRecord record = plan_.map.Find((base.value() + offset) / kFrameSize);
-      FillFrame(page, offset, record.layout, out.subspan(offset, kFrameSize));
-    }
-    return {};
+  std::unique_ptr<PageFiller> MakeFiller() const override {
+    return std::make_unique<Filler>(memory_, plan_);
   }
 
  private:
+  class Filler : public PageFiller {
+   public:
+    Filler(const PhysicalMemory& memory, const Plan& plan) : plan_(plan), reader_(memory) {}
+
+    Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) override {
+      const Page& page = reader_.Read(base);
+      for (uint32_t offset = 0; offset < out.size(); offset += kFrameSize) {
+        const FrameRecord record = plan_.map.Find((base.value() + offset) / kFrameSize);
+        FillFrame(page, offset, record.layout, out.subspan(offset, kFrameSize));
+      }
+      return StoredAs::kData;
+    }
+
+   private:
+    const Plan& plan_;
+    PageReader reader_;
+  };
+
   PhysRange PageAt(uint64_t base) const {
     return {PhysAddr(base), PhysAddr(base + (memory_.page_size() - 1))};
   }
 
   const PhysicalMemory& memory_;
   const Plan& plan_;
-  PageReader reader_;
 };
 
 }  // namespace
@@ -179,9 +190,11 @@ Result<DistillSummary> Distill(const PhysicalMemory& memory, const EvidenceRecor
   Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
   if (!file) return tl::unexpected(file.error());
   DistilledContent content(memory, *plan);
-  Status status = WriteKdump(header, content, request.options, *file);
-  if (status) status = file->Commit();
-  if (!status) return tl::unexpected(status.error());
+  const Result<KdumpSummary> written = WriteKdump(header, content, request.options, *file);
+  if (!written) return tl::unexpected(written.error());
+  if (const Status committed = file->Commit(); !committed) {
+    return tl::unexpected(committed.error());
+  }
   return summary;
 }
 

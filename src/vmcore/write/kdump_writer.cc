@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/ordered_work.h"
 #include "vmcore/container/kdump_header.h"
 #include "vmcore/write/page_compressor.h"
 
@@ -33,6 +36,7 @@ constexpr size_t kPhysBaseAt = 0;
 constexpr size_t kDumpLevelAt = 8;
 constexpr size_t kVmcoreinfoAt = 32;  // offset, size
 constexpr size_t kNotesAt = 48;       // offset, size
+constexpr size_t kEraseinfoAt = 64;   // offset, size
 constexpr size_t kMaxMapnr64At = 96;
 constexpr size_t kSubHeaderSize = 104;
 
@@ -127,6 +131,7 @@ struct Notes {
   std::vector<std::byte> bytes;
   uint64_t vmcoreinfo_at = 0;  // in `bytes`
   uint64_t vmcoreinfo_size = 0;
+  std::vector<std::byte> erased;  // the text of ERASEINFO, which is no note here
 };
 
 Result<Notes> PackNotes(const std::vector<DumpNote>& notes) {
@@ -135,6 +140,10 @@ Result<Notes> PackNotes(const std::vector<DumpNote>& notes) {
     const uint64_t name_size = note.name.size() + 1;
     if (name_size > kMaxNotesSize || note.descriptor.size() > kMaxNotesSize) {
       return Fail(ErrorCode::kLimit, "notes of more than {} bytes", kMaxNotesSize);
+    }
+    if (note.name == "ERASEINFO") {
+      out.erased.insert(out.erased.end(), note.descriptor.begin(), note.descriptor.end());
+      continue;
     }
     const size_t start = out.bytes.size();
     const size_t descriptor_at = start + static_cast<size_t>(12 + RoundUp(name_size, 4));
@@ -206,7 +215,7 @@ Result<Layout> Plan(const KdumpDescription& header, const KdumpContent& content,
 }
 
 Status WriteHeaders(const KdumpDescription& header, const Layout& layout, const Notes& notes,
-                    uint32_t status, AtomicFile& file) {
+                    uint64_t erased_at, uint32_t status, AtomicFile& file) {
   const uint32_t block = header.block_size;
   std::vector<std::byte> bytes(static_cast<size_t>(layout.bitmap1_at));
   std::ranges::copy(AsBytes(kSignature), bytes.begin());
@@ -242,6 +251,10 @@ Status WriteHeaders(const KdumpDescription& header, const Layout& layout, const 
     StoreUnchecked<uint64_t>(sub, kNotesAt + 8, notes.bytes.size());
     std::ranges::copy(notes.bytes, sub.begin() + kSubHeaderSize);
   }
+  if (!notes.erased.empty()) {
+    StoreUnchecked<uint64_t>(sub, kEraseinfoAt, erased_at);
+    StoreUnchecked<uint64_t>(sub, kEraseinfoAt + 8, notes.erased.size());
+  }
   StoreUnchecked<uint64_t>(sub, kMaxMapnr64At, layout.max_mapnr);
   return file.WriteAt(0, bytes);
 }
@@ -274,41 +287,140 @@ Status WriteBitmaps(const KdumpContent& content, const Layout& layout, uint32_t 
 }
 
 bool IsZero(std::span<const std::byte> bytes) {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
+  // Equal to itself one byte further on: all bytes are the first one.
+  return bytes[0] == std::byte{0} &&
+         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
+
+// Pages that travel together: read and packed by one thread, written by the caller's.
+struct PageJob {
+  struct Packed {
+    StoredAs as = StoredAs::kData;
+    bool zero = false;  // all of it; has no bytes of its own
+    uint32_t size = 0;
+    uint32_t flags = 0;
+  };
+  std::vector<PhysAddr> bases;
+  std::vector<Packed> packed;
+  std::vector<std::byte> bytes;  // of all pages, one behind the other
+  Status status;
+};
+
+// 1 MiB of 4 KiB pages: work enough for a thread, little enough to hold.
+constexpr size_t kPagesPerJob = 256;
+
+class PagePacker {
+ public:
+  PagePacker(const KdumpContent& content, PageCompressor compressor, uint32_t block_size)
+      : filler_(content.MakeFiller()), compressor_(std::move(compressor)), page_(block_size) {}
+
+  void Pack(PageJob& job) {
+    job.packed.clear();
+    job.bytes.clear();
+    for (const PhysAddr base : job.bases) {
+      const Result<StoredAs> as = filler_->Fill(base, page_);
+      if (!as) {
+        job.status = tl::unexpected(as.error());
+        return;
+      }
+      PageJob::Packed packed{*as, false, 0, 0};
+      if (*as == StoredAs::kData) {
+        packed.zero = IsZero(page_);
+        if (!packed.zero) {
+          const std::span<const std::byte> stored = compressor_.Compress(page_);
+          packed.size = static_cast<uint32_t>(stored.size());
+          packed.flags = stored.size() < page_.size() ? compressor_.flag() : 0;
+          job.bytes.insert(job.bytes.end(), stored.begin(), stored.end());
+        }
+      }
+      job.packed.push_back(packed);
+    }
+  }
+
+ private:
+  std::unique_ptr<PageFiller> filler_;
+  PageCompressor compressor_;
+  std::vector<std::byte> page_;
+};
+
+// What stands for a page that was undecodable in the original: no decoder takes it for a stream.
+constexpr std::string_view kUndecodable = "dmaudit: corrupt in the original";
 
 // Descriptors and data, in step.
 class PageWriter {
  public:
-  PageWriter(AtomicFile& file, const Layout& layout, PageCompressor& compressor)
+  PageWriter(AtomicFile& file, const Layout& layout, uint32_t block_size)
       : descriptors_(file, layout.descriptors_at),
         data_(file, layout.data_at),
-        compressor_(compressor) {}
+        block_size_(block_size),
+        // Larger than any file that holds so many pages.
+        beyond_end_(layout.data_at + (layout.pages + 2) * block_size + kMaxNotesSize) {}
 
-  Status Put(std::span<const std::byte> page) {
-    if (!IsZero(page)) return PutOwn(page);
-    // All zero pages share the first one.
-    if (!zero_page_at_) {
-      zero_page_at_ = data_.position();
-      if (const Status put = data_.Put(page); !put) return put;
+  Status Put(const PageJob& job) {
+    const uint64_t start = data_.position();
+    uint64_t done = 0;  // bytes of this job in front of the page
+    Status status = PutShared(job, start);
+    // Shared pages were put in front of those of this job.
+    const uint64_t own = data_.position();
+    if (status && !job.bytes.empty()) status = data_.Put(job.bytes);
+    for (const PageJob::Packed& page : job.packed) {
+      if (!status) break;
+      ++summary_.pages;
+      switch (page.as) {
+        case StoredAs::kData:
+          if (page.zero) {
+            status = Describe(*zero_page_at_, block_size_, 0);
+          } else {
+            status = Describe(own + done, page.size, page.flags);
+            done += page.size;
+          }
+          break;
+        case StoredAs::kLost:
+          ++summary_.lost;
+          status = Describe(0, 0, 0);
+          break;
+        case StoredAs::kTruncated:
+          ++summary_.truncated;
+          status = Describe(beyond_end_, block_size_, 0);
+          break;
+        case StoredAs::kCorrupt:
+          ++summary_.corrupt;
+          status = Describe(*undecodable_at_, kUndecodable.size(), kFlagZlib);
+          break;
+      }
     }
-    return Describe(*zero_page_at_, page.size(), 0);
+    return status;
   }
+
+  // Where the data ends.
+  uint64_t position() const { return data_.position(); }
+  Status PutBehind(std::span<const std::byte> bytes) { return data_.Put(bytes); }
 
   Status Flush() {
     const Status flushed = descriptors_.Flush();
     return flushed ? data_.Flush() : flushed;
   }
+  const KdumpSummary& summary() const { return summary_; }
 
  private:
-  Status PutOwn(std::span<const std::byte> page) {
-    const std::span<const std::byte> stored = compressor_.Compress(page);
-    const uint64_t at = data_.position();
-    if (const Status put = data_.Put(stored); !put) return put;
-    return Describe(at, stored.size(), stored.size() < page.size() ? compressor_.flag() : 0);
+  static constexpr uint32_t kFlagZlib = 1;
+
+  // All zero pages share one, and so do all undecodable ones.
+  Status PutShared(const PageJob& job, uint64_t at) {
+    const auto any = [&job](auto test) { return std::ranges::any_of(job.packed, test); };
+    if (!zero_page_at_ && any([](const auto& page) { return page.zero; })) {
+      zero_page_at_ = at;
+      at += block_size_;
+      if (const Status put = data_.Put(std::vector<std::byte>(block_size_)); !put) return put;
+    }
+    if (!undecodable_at_ && any([](const auto& page) { return page.as == StoredAs::kCorrupt; })) {
+      undecodable_at_ = at;
+      return data_.Put(AsBytes(kUndecodable));
+    }
+    return {};
   }
 
-  Status Describe(uint64_t at, size_t size, uint32_t flags) {
+  Status Describe(uint64_t at, uint64_t size, uint32_t flags) {
     std::array<std::byte, kDescriptorSize> descriptor{};
     StoreUnchecked<uint64_t>(descriptor, 0, at);
     StoreUnchecked<uint32_t>(descriptor, 8, static_cast<uint32_t>(size));
@@ -318,41 +430,85 @@ class PageWriter {
 
   Stream descriptors_;
   Stream data_;
-  PageCompressor& compressor_;
+  uint32_t block_size_;
+  uint64_t beyond_end_;
   std::optional<uint64_t> zero_page_at_;
+  std::optional<uint64_t> undecodable_at_;
+  KdumpSummary summary_;
 };
+
+Status WritePages(const KdumpDescription& header, const KdumpContent& content,
+                  const KdumpOptions& options, const Layout& layout, PageWriter& writer) {
+  std::vector<std::shared_ptr<PagePacker>> packers;
+  for (unsigned i = 0; i < std::max(options.threads, 1U); ++i) {
+    Result<PageCompressor> compressor = PageCompressor::Make(options, header.block_size);
+    if (!compressor) return tl::unexpected(compressor.error());
+    packers.push_back(
+        std::make_shared<PagePacker>(content, std::move(*compressor), header.block_size));
+  }
+  Status status;
+  auto next_packer = packers.begin();
+  OrderedWork<PageJob> work(
+      static_cast<unsigned>(packers.size()),
+      [&]() -> OrderedWork<PageJob>::Worker {
+        return [packer = *next_packer++](PageJob& job) { packer->Pack(job); };
+      },
+      [&](PageJob& job) {
+        status = job.status ? writer.Put(job) : job.status;
+        if (status && options.progress && !options.progress(writer.summary().pages, layout.pages)) {
+          status = Fail(ErrorCode::kIo, "interrupted");
+        }
+        return status.has_value();
+      });
+  PageJob* job = &work.Next();
+  job->bases.clear();
+  uint64_t pages = 0;
+  content.VisitPages([&](PhysAddr base) {
+    if (++pages > layout.pages) {
+      status = Fail(ErrorCode::kMalformed, "more pages than were announced");
+      return false;
+    }
+    job->bases.push_back(base);
+    if (job->bases.size() < kPagesPerJob) return true;
+    if (!work.Submit()) return false;
+    job = &work.Next();
+    job->bases.clear();
+    return true;
+  });
+  if (status && !job->bases.empty()) work.Submit();
+  work.Finish();
+  if (status && pages != layout.pages) {
+    return Fail(ErrorCode::kMalformed, "{} pages, {} were announced", pages, layout.pages);
+  }
+  return status;
+}
 
 }  // namespace
 
-Status WriteKdump(const KdumpDescription& header, KdumpContent& content,
-                  const KdumpOptions& options, AtomicFile& file) {
+Result<KdumpSummary> WriteKdump(const KdumpDescription& header, KdumpContent& content,
+                                const KdumpOptions& options, AtomicFile& file) {
   const Result<Notes> notes = PackNotes(header.notes);
   if (!notes) return tl::unexpected(notes.error());
   const Result<Layout> layout = Plan(header, content, notes->bytes.size());
   if (!layout) return tl::unexpected(layout.error());
-  Result<PageCompressor> compressor = PageCompressor::Make(options, header.block_size);
+  const Result<PageCompressor> compressor = PageCompressor::Make(options, header.block_size);
   if (!compressor) return tl::unexpected(compressor.error());
 
-  const uint32_t flags = compressor->flag() | (header.incomplete ? kKdumpIncomplete : 0);
-  Status status = WriteHeaders(header, *layout, *notes, flags, file);
-  if (status) status = WriteBitmaps(content, *layout, header.block_size, file);
+  Status status = WriteBitmaps(content, *layout, header.block_size, file);
   // Without a page, the file would end at the last bit that is set.
   if (status) status = file.ExtendTo(layout->data_at);
-  if (!status) return status;
-
-  PageWriter writer(file, *layout, *compressor);
-  std::vector<std::byte> page(header.block_size);
-  uint64_t pages = 0;
-  content.VisitPages([&](PhysAddr base) {
-    status = ++pages > layout->pages ? Fail(ErrorCode::kMalformed, "more pages than were announced")
-                                     : content.FillPage(base, page);
-    if (status) status = writer.Put(page);
-    return status.has_value();
-  });
-  if (status && pages != layout->pages) {
-    return Fail(ErrorCode::kMalformed, "{} pages, {} were announced", pages, layout->pages);
-  }
-  return status ? writer.Flush() : status;
+  PageWriter writer(file, *layout, header.block_size);
+  if (status) status = WritePages(header, content, options, *layout, writer);
+  const uint64_t erased_at = writer.position();
+  if (status && !notes->erased.empty()) status = writer.PutBehind(notes->erased);
+  if (status) status = writer.Flush();
+  // Last, as only now it is known whether pages are missing.
+  const KdumpSummary& summary = writer.summary();
+  const bool incomplete = header.incomplete || summary.lost != 0 || summary.truncated != 0;
+  const uint32_t flags = compressor->flag() | (incomplete ? kKdumpIncomplete : 0);
+  if (status) status = WriteHeaders(header, *layout, *notes, erased_at, flags, file);
+  if (!status) return tl::unexpected(status.error());
+  return summary;
 }
 
 }  // namespace dmaudit

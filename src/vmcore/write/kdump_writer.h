@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,11 +19,14 @@
 namespace dmaudit {
 
 // Codec of the stored pages. A page that does not shrink is stored raw whatever the codec.
-enum class StoreCodec : uint8_t { kRaw, kZlib, kZstd };
+enum class StoreCodec : uint8_t { kRaw, kZlib, kLzo, kSnappy, kZstd };
 
 struct KdumpOptions {
   StoreCodec codec = StoreCodec::kZstd;
-  int level = 9;  // as the codec counts; out of range is kUsage
+  int level = 9;  // as the codec counts; out of range is kUsage; LZO and snappy have none
+  unsigned threads = 1;
+  // Called now and then with the pages done and all there are; false ends the writing (kIo).
+  std::function<bool(uint64_t done, uint64_t total)> progress = nullptr;
 };
 
 // The main and the sub header. libkdumpfile learns the architecture from release, version and
@@ -38,9 +42,27 @@ struct KdumpDescription {
   // What the filter of makedumpfile would have left out; 31: every kind of page may be missing,
   // and zero pages share one.
   uint32_t dump_level = 31;
-  // Pages that belong in the dump are missing: readers say so.
+  // Pages that belong in the dump are missing: readers say so. Set by itself when pages are lost or
+  // truncated.
   bool incomplete = false;
+  // ERASEINFO becomes the list of erased symbols behind the page data, as makedumpfile has it.
   std::vector<DumpNote> notes;
+};
+
+// What became of a page that belongs in the dump.
+enum class StoredAs : uint8_t {
+  kData,
+  kLost,       // a descriptor without data
+  kTruncated,  // a descriptor that points beyond the end of the file
+  kCorrupt,    // a descriptor with data that no reader can decode
+};
+
+// Reads pages for one thread.
+class PageFiller {
+ public:
+  virtual ~PageFiller() = default;
+  // Fills `out` (block_size bytes) with the page at `base`; only kData needs the bytes.
+  virtual Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) = 0;
 };
 
 // What is dumped. Asked several times over, and answers the same each time.
@@ -51,8 +73,15 @@ class KdumpContent {
   virtual void VisitRam(const std::function<bool(PhysRange)>& visit) const = 0;
   // Ascending bases of the pages to store, all of them RAM. Stops when `visit` returns false.
   virtual void VisitPages(const std::function<bool(PhysAddr)>& visit) const = 0;
-  // Fills `out` (block_size bytes) with the page at `base`; called in the order of VisitPages.
-  virtual Status FillPage(PhysAddr base, std::span<std::byte> out) = 0;
+  // One for each thread; asked for pages in any order. Outlived by this.
+  virtual std::unique_ptr<PageFiller> MakeFiller() const = 0;
+};
+
+struct KdumpSummary {
+  uint64_t pages = 0;  // with a descriptor: data and all of the following
+  uint64_t lost = 0;
+  uint64_t truncated = 0;
+  uint64_t corrupt = 0;
 };
 
 // No processor addresses more than 2^52 bytes, and no reader survives bitmaps for them all.
@@ -62,10 +91,10 @@ inline constexpr uint64_t kMaxKdumpAddress = uint64_t{1} << 52;
 inline constexpr uint64_t kMaxKdumpBitmapBytes = uint64_t{2} << 30;
 
 // Writes the whole dump into `file` (Access::kPositioned, empty), which the caller commits. Takes
-// a fixed amount of memory: pages are neither collected nor are the parts of a bitmap that hold no
-// page written at all.
-Status WriteKdump(const KdumpDescription& header, KdumpContent& content,
-                  const KdumpOptions& options, AtomicFile& file);
+// a fixed amount of memory for each thread: pages are neither collected nor are the parts of a
+// bitmap that hold no page written at all. The bytes written do not depend on the threads.
+Result<KdumpSummary> WriteKdump(const KdumpDescription& header, KdumpContent& content,
+                                const KdumpOptions& options, AtomicFile& file);
 
 }  // namespace dmaudit
 

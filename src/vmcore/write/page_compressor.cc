@@ -2,6 +2,8 @@
 #include "vmcore/write/page_compressor.h"
 
 #include <libdeflate.h>
+#include <lzo/lzo1x.h>
+#include <snappy.h>
 #include <zstd.h>
 
 namespace dmaudit {
@@ -34,6 +36,14 @@ Result<PageCompressor> PageCompressor::Make(const KdumpOptions& options, uint32_
       compressor.buffer_.resize(
           libdeflate_zlib_compress_bound(compressor.deflate_.get(), page_size));
       break;
+    case StoreCodec::kLzo:
+      compressor.work_.resize(LZO1X_1_MEM_COMPRESS);
+      // The worst case that LZO's documentation gives.
+      compressor.buffer_.resize(page_size + page_size / 16 + 64 + 3);
+      break;
+    case StoreCodec::kSnappy:
+      compressor.buffer_.resize(snappy::MaxCompressedLength(page_size));
+      break;
     case StoreCodec::kZstd:
       if (options.level < 1 || options.level > ZSTD_maxCLevel()) {
         return Fail(ErrorCode::kUsage, "zstd level {}, expected 1 to {}", options.level,
@@ -59,6 +69,18 @@ std::span<const std::byte> PageCompressor::Compress(std::span<const std::byte> p
       size = libdeflate_zlib_compress(deflate_.get(), page.data(), page.size(), buffer_.data(),
                                       buffer_.size());
       break;
+    case StoreCodec::kLzo: {
+      lzo_uint packed = 0;
+      const int result =
+          lzo1x_1_compress(reinterpret_cast<const unsigned char*>(page.data()), page.size(),
+                           reinterpret_cast<unsigned char*>(buffer_.data()), &packed, work_.data());
+      if (result == LZO_E_OK) size = packed;
+      break;
+    }
+    case StoreCodec::kSnappy:
+      snappy::RawCompress(reinterpret_cast<const char*>(page.data()), page.size(),
+                          reinterpret_cast<char*>(buffer_.data()), &size);
+      break;
     case StoreCodec::kZstd:
       size = ZSTD_compress2(zstd_.get(), buffer_.data(), buffer_.size(), page.data(), page.size());
       if (ZSTD_isError(size) != 0) size = 0;
@@ -74,6 +96,10 @@ uint32_t PageCompressor::flag() const {
       return 0;
     case StoreCodec::kZlib:
       return 1;
+    case StoreCodec::kLzo:
+      return 2;
+    case StoreCodec::kSnappy:
+      return 4;
     case StoreCodec::kZstd:
       return 0x20;
   }

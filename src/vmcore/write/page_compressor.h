@@ -41,6 +41,7 @@ class PageCompressor {
   StoreCodec codec_ = StoreCodec::kRaw;
   std::unique_ptr<ZSTD_CCtx_s, FreeZstd> zstd_;
   std::unique_ptr<libdeflate_compressor, FreeDeflate> deflate_;
+  std::vector<std::byte> work_;  // what LZO needs
   std::vector<std::byte> buffer_;
 };
 

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/ordered_work.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/run.h"
+#include "kernel/machine.h"
+#include "vmcore/write/convert.h"
+
+namespace dmaudit::cli {
+namespace {
+
+std::atomic<bool> g_interrupted = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+void Interrupt(int) { g_interrupted = true; }
+
+// The file beside the target has to go before the process does.
+void CatchInterrupts() {
+  struct sigaction action {};
+  action.sa_handler = Interrupt;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one ends it at once
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    struct sigaction before {};
+    if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
+      sigaction(number, &action, nullptr);
+    }
+  }
+}
+
+// What the header of a kdump file says beside the notes. A container that has no such header gets
+// it from the kernel in the dump, or does without.
+KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
+  KdumpDescription header;
+  header.release = dump.info.release;
+  header.version = dump.info.version;
+  header.nodename = dump.info.nodename;
+  header.machine = dump.info.machine;
+  header.nr_cpus = static_cast<uint32_t>(std::max<std::ptrdiff_t>(
+      1, std::count_if(dump.notes.begin(), dump.notes.end(), [](const DumpNote& note) {
+        constexpr uint32_t kPrstatus = 1;
+        return note.name == "CORE" && note.type == kPrstatus;
+      })));
+  DiagnosticSink unheard;  // of a kernel, not of the conversion
+  MemorySession session(*dump.memory);
+  const Result<MachineState> machine = DiscoverMachine(dump, session, unheard, discovery);
+  if (!machine) return header;
+  const KernelIdentity& kernel = machine->identity;
+  if (header.release.empty()) header.release = kernel.release.value_or("");
+  if (header.version.empty()) header.version = kernel.version.value_or("");
+  header.phys_base = kernel.phys_base.value_or(0);
+  header.timestamp = kernel.crash_time.value_or(0);
+  return header;
+}
+
+void Report(const ConvertSummary& summary, DiagnosticSink& sink) {
+  const auto unknown = [&sink](uint64_t pages, std::string_view why) {
+    if (pages != 0) sink.Incomplete("convert.unknown", "{} pages are {}", pages, why);
+  };
+  unknown(summary.pages.lost, "lost in the original, and are in the result");
+  unknown(summary.pages.truncated, "beyond the end of the original, and of the result");
+  unknown(summary.pages.corrupt, "undecodable in the original, and in the result");
+  unknown(summary.partial_pages,
+          "known in part: kdump holds whole pages only, they are unknown in the result");
+}
+
+}  // namespace
+
+Result<int> RunConvert(const CommandSyntax&, const Options& options) {
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenOneDump(options, sink);
+  if (!dump) return tl::unexpected<Error>(dump.error());
+  CatchInterrupts();
+  Progress progress(!options.quiet);
+  const uint64_t page_size = dump->memory->page_size();
+  KdumpOptions kdump = options.kdump;
+  kdump.threads = options.jobs.value_or(AvailableThreads());
+  kdump.progress = [&](uint64_t done, uint64_t total) {
+    progress.Update(done * page_size, total * page_size);
+    return !g_interrupted;
+  };
+  const Result<ConvertSummary> summary =
+      ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output);
+  if (!summary) return tl::unexpected<Error>(summary.error());
+  Report(*summary, sink);
+  PrintDiagnostics(sink, options);
+  return sink.incomplete() ? kExitIncomplete : kExitClean;
+}
+
+}  // namespace dmaudit::cli

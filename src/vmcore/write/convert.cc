@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/write/convert.h"
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "vmcore/memory/redaction.h"
+#include "vmcore/write/atomic_file.h"
+
+namespace dmaudit {
+namespace {
+
+// The states in a page.
+class StateSet {
+ public:
+  void Add(ByteState state) { bits_ |= 1U << static_cast<unsigned>(state); }
+  bool Has(ByteState state) const { return (bits_ >> static_cast<unsigned>(state) & 1) != 0; }
+
+  // How a page that is not wholly known is put down; nothing for one that was never in the dump.
+  std::optional<StoredAs> Damage() const {
+    if (Has(ByteState::kTruncated)) return StoredAs::kTruncated;
+    if (Has(ByteState::kCorrupt)) return StoredAs::kCorrupt;
+    if (Has(ByteState::kLost)) return StoredAs::kLost;
+    return std::nullopt;
+  }
+
+ private:
+  unsigned bits_ = 0;
+};
+
+class DumpContent : public KdumpContent {
+ public:
+  explicit DumpContent(const Dump& dump)
+      : memory_(*dump.memory),
+        distilled_(dump.info.distilled),
+        size_(memory_.page_size()),
+        shift_(static_cast<unsigned>(std::countr_zero(size_))) {}
+
+  void VisitRam(const std::function<bool(PhysRange)>& visit) const override {
+    memory_.VisitStates([&](PhysRange range, ByteState) { return visit(range); });
+  }
+
+  void VisitPages(const std::function<bool(PhysAddr)>& visit) const override {
+    std::optional<Border> border;
+    // A page that several ranges share is decided on when the last of them has been seen.
+    const auto settle = [&] {
+      const bool store = border && Stores(*border);
+      const PhysAddr base(border ? border->frame << shift_ : 0);
+      border.reset();
+      return !store || visit(base);
+    };
+    bool go_on = true;
+    memory_.VisitStates([&](PhysRange range, ByteState state) {
+      uint64_t at = range.first.value();
+      const uint64_t last = range.last.value();
+      for (;;) {
+        const uint64_t frame = at >> shift_;
+        if (border && border->frame != frame) go_on = settle();
+        if (!go_on) return false;
+        const uint64_t page_last = (frame << shift_) | (size_ - 1);
+        const uint64_t end = std::min(page_last, last);
+        if (at != frame << shift_ || end != page_last) {
+          if (!border) border.emplace(Border{frame, 0, {}});
+          if (IsReadable(state)) border->known += end - at + 1;
+          border->states.Add(state);
+        } else if (IsWanted(state)) {
+          go_on = visit(PhysAddr(at));
+          if (!go_on) return false;
+        } else if (last - at >= size_) {
+          // Whole pages that were never in the dump, in one step.
+          at += (last - at + 1) / size_ * size_;
+          if (at > last || at == 0) return true;
+          continue;
+        }
+        if (end == last) return true;
+        at = end + 1;
+      }
+    });
+    if (go_on) settle();
+  }
+
+  std::unique_ptr<PageFiller> MakeFiller() const override {
+    return std::make_unique<Filler>(*this);
+  }
+
+  // Pages known in part that are not stored, as far as they have been visited and filled.
+  uint64_t CountPartial() const {
+    uint64_t partial = filled_in_part_;
+    DumpContent again(*this, &partial);
+    again.VisitPages([](PhysAddr) { return true; });
+    return partial;
+  }
+
+ private:
+  class Filler : public PageFiller {
+   public:
+    explicit Filler(const DumpContent& content)
+        : content_(content), context_(content.memory_.MakeContext()) {}
+
+    Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) override {
+      content_.memory_.ReadPage(base, *context_, page_);
+      StateSet states;
+      uint64_t known = 0;
+      for (const PageExtent& extent : page_.extents) {
+        states.Add(extent.state);
+        if (IsReadable(extent.state)) known += extent.size;
+      }
+      if (known != out.size() && (!content_.distilled_ || known == 0)) {
+        if (known != 0) ++content_.filled_in_part_;
+        return states.Damage().value_or(StoredAs::kLost);
+      }
+      std::ranges::copy(page_.bytes, out.begin());
+      if (known == out.size()) return StoredAs::kData;
+      // What the note of a distilled dump calls redacted is stored as it was: the note has a
+      // checksum of it.
+      for (const PageExtent& extent : page_.extents) {
+        if (!IsReadable(extent.state)) {
+          std::ranges::fill(out.subspan(extent.offset, extent.size), kRedactedByte);
+        }
+      }
+      return StoredAs::kData;
+    }
+
+   private:
+    const DumpContent& content_;
+    std::unique_ptr<DecodeContext> context_;
+    Page page_;
+  };
+
+  struct Border {
+    uint64_t frame;
+    uint64_t known;
+    StateSet states;
+  };
+
+  DumpContent(const DumpContent& other, uint64_t* partial)
+      : memory_(other.memory_),
+        distilled_(other.distilled_),
+        size_(other.size_),
+        shift_(other.shift_),
+        partial_(partial) {}
+
+  static bool IsWanted(ByteState state) {
+    return IsReadable(state) || state == ByteState::kLost || state == ByteState::kTruncated ||
+           state == ByteState::kCorrupt;
+  }
+
+  bool Stores(const Border& border) const {
+    if (border.known == size_ || (distilled_ && border.known != 0)) return true;
+    if (border.states.Damage()) return true;
+    if (border.known != 0 && partial_ != nullptr) ++*partial_;
+    return false;
+  }
+
+  const PhysicalMemory& memory_;
+  const bool distilled_;
+  const uint64_t size_;
+  const unsigned shift_;
+  uint64_t* partial_ = nullptr;
+  mutable std::atomic<uint64_t> filled_in_part_ = 0;
+};
+
+}  // namespace
+
+Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
+                                      const KdumpOptions& options, const std::string& path) {
+  header.block_size = dump.memory->page_size();
+  header.domainname = dump.info.domainname;
+  header.notes = dump.notes;
+  header.incomplete = dump.info.incomplete;
+  Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
+  if (!file) return tl::unexpected(file.error());
+  DumpContent content(dump);
+  const Result<KdumpSummary> written = WriteKdump(header, content, options, *file);
+  if (!written) return tl::unexpected(written.error());
+  if (const Status committed = file->Commit(); !committed) {
+    return tl::unexpected(committed.error());
+  }
+  return ConvertSummary{*written, content.CountPartial()};
+}
+
+}  // namespace dmaudit

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "vmcore/write/convert.h"
+
+#include <doctest/doctest.h>
+
+#include <array>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "support/dump_builder.h"
+#include "support/mini_kdump.h"
+#include "support/temp_dir.h"
+#include "vmcore/memory/page_digest.h"
+
+namespace dmaudit {
+namespace {
+
+using namespace test;
+
+std::vector<PageDigest> DigestsOf(const Dump& dump) {
+  std::vector<PageDigest> out;
+  VisitPageDigests(*dump.memory, 1, 100000, [&](const PageDigest& digest) {
+    out.push_back(digest);
+    return true;
+  });
+  return out;
+}
+
+Result<Dump> OpenBack(const std::string& path, DiagnosticSink& sink) {
+  Result<std::vector<Dump>> dumps = OpenDumps({path}, sink);
+  REQUIRE(dumps);
+  REQUIRE(dumps->size() == 1);
+  return std::move(dumps->front());
+}
+
+constexpr std::array kCodecs = {StoreCodec::kRaw, StoreCodec::kZlib, StoreCodec::kLzo,
+                                StoreCodec::kSnappy, StoreCodec::kZstd};
+
+// Page, state and, where known, bytes are the same.
+void CheckSame(const Dump& before, const Dump& after) {
+  const std::vector<PageDigest> a = DigestsOf(before);
+  const std::vector<PageDigest> b = DigestsOf(after);
+  REQUIRE(a.size() == b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    CAPTURE(a[i].frame);
+    CHECK(a[i].frame == b[i].frame);
+    CHECK(a[i].state == b[i].state);
+    if (a[i].readable()) CHECK(a[i].crc32 == b[i].crc32);
+  }
+  CHECK(RamOf(before) == RamOf(after));
+}
+
+KdumpBuilder EveryState() {
+  KdumpBuilder builder;
+  builder.AddPage(1, PatternPage(1), PageCodec::kZlib);
+  builder.AddExcluded(2);
+  builder.AddPage(3, std::vector<std::byte>(kTestPage));
+  builder.AddLost(5);
+  builder.AddStored(7, std::vector<std::byte>(9), 1);  // no zlib stream
+  builder.AddPage(8, std::vector<std::byte>(kTestPage));
+  builder.AddPage(9, PatternPage(9), PageCodec::kLzo);
+  builder.AddPage(63, PatternPage(63));
+  builder.notes = MakeNote("VMCOREINFO", 0, "OSRELEASE=6.1.0-test\n");
+  return builder;
+}
+
+TEST_CASE("every state comes out as it went in, with every codec and any number of threads") {
+  const TempDir dir;
+  KdumpImage image = EveryState().Build();
+  image.bytes.resize(image.bytes.size() - kTestPage);  // page 63 is cut off
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image.bytes, sink);
+  REQUIRE(dump);
+  for (const StoreCodec codec : kCodecs) {
+    for (const unsigned threads : {1u, 3u}) {
+      const Result<ConvertSummary> summary =
+          ConvertToKdump(*dump, {}, {codec, 1, threads, nullptr}, dir.File("out"));
+      REQUIRE(summary);
+      CHECK(summary->pages.pages == 7);
+      CHECK(summary->pages.lost == 1);
+      CHECK(summary->pages.corrupt == 1);
+      CHECK(summary->pages.truncated == 1);
+      CHECK(summary->partial_pages == 0);
+      DiagnosticSink again;
+      const Result<Dump> result = OpenBack(dir.File("out"), again);
+      CheckSame(*dump, *result);
+      CHECK(result->info.incomplete);
+      REQUIRE(result->notes.size() == 1);
+      CHECK(result->notes[0].descriptor == dump->notes[0].descriptor);
+    }
+  }
+}
+
+TEST_CASE("the bytes written do not depend on the number of threads") {
+  const TempDir dir;
+  KdumpBuilder builder;
+  builder.max_mapnr = 2000;
+  for (uint64_t frame = 0; frame < 1500; ++frame) builder.AddPage(frame, PatternPage(frame % 50));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+  REQUIRE(dump);
+  const auto bytes = [&](unsigned threads) {
+    REQUIRE(ConvertToKdump(*dump, {}, {StoreCodec::kZstd, 1, threads, nullptr}, dir.File("out")));
+    std::ifstream in(dir.File("out"), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string one = bytes(1);
+  CHECK(one == bytes(2));
+  CHECK(one == bytes(5));
+}
+
+TEST_CASE("a page known in part is unknown as a whole, and counted") {
+  const TempDir dir;
+  ElfBuilder builder;
+  std::vector<std::byte> content = PatternPage(1);
+  content.resize(kTestPage + 0x800);
+  builder.AddLoad(0x1000, content, 0x4000);
+  builder.AddLoad(0x7c00, std::vector<std::byte>(0x400, std::byte{9}));
+  builder.AddLoad(0x9000, std::vector<std::byte>(0x800, std::byte{1}));
+  builder.AddLoad(0x9800, std::vector<std::byte>(0x800, std::byte{2}));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+  REQUIRE(dump);
+  const Result<ConvertSummary> summary = ConvertToKdump(*dump, {}, {}, dir.File("out"));
+  REQUIRE(summary);
+  CHECK(summary->partial_pages == 2);
+  DiagnosticSink again;
+  const Result<Dump> result = OpenBack(dir.File("out"), again);
+  CHECK(StateAt(*result, 0x1000) == ByteState::kData);
+  for (const uint64_t page : {0x2000u, 0x3000u, 0x4000u, 0x7000u}) {
+    CHECK(StateAt(*result, page) == ByteState::kExcluded);
+  }
+  CHECK(ReadPageAt(*result, 0x9000).bytes == ReadPageAt(*dump, 0x9000).bytes);
+}
+
+TEST_CASE("an interrupted conversion leaves no file, and neither does one that cannot start") {
+  const TempDir dir;
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(EveryState().Build().bytes, sink);
+  REQUIRE(dump);
+  const auto stop = [](uint64_t, uint64_t) { return false; };
+  CHECK_FALSE(ConvertToKdump(*dump, {}, {StoreCodec::kZstd, 1, 2, stop}, dir.File("out")));
+  CHECK_FALSE(ConvertToKdump(*dump, {}, {StoreCodec::kZstd, 0, 2, nullptr}, dir.File("out")));
+  CHECK(dir.Entries() == 0);
+}
+
+TEST_CASE("a list of erased symbols comes along where readers look for it") {
+  const TempDir dir;
+  DiagnosticSink sink;
+  Result<Dump> dump = OpenBytes(EveryState().Build().bytes, sink);
+  REQUIRE(dump);
+  const std::string text = "erase sym.member 8\n";
+  const auto bytes = AsBytes(text);
+  dump->notes.push_back({"ERASEINFO", 0, {bytes.begin(), bytes.end()}});
+  REQUIRE(ConvertToKdump(*dump, {}, {}, dir.File("out")));
+  const MiniKdump file(dir.File("out"));
+  CHECK(file.Text(file.Sub(64), file.Sub(72)) == text);
+}
+
+}  // namespace
+}  // namespace dmaudit
