@@ -19,6 +19,8 @@ constexpr std::array<std::byte, 4> kMagic = {std::byte{0x9f}, std::byte{0xeb}, s
                                              std::byte{0}};
 constexpr uint32_t kHeader = 24;
 constexpr uint32_t kHeaderWithLayout = 32;  // 7.1 and later
+// Headers grow by a pair of words at a time; what is behind those known says nothing of the size.
+constexpr uint32_t kMaxHeader = 128;
 
 // Structures of every kernel that modules and BPF programs take from it, but seldom define anew.
 constexpr std::array<std::string_view, 2> kKernelStructures = {"list_head", "task_struct"};
@@ -32,7 +34,7 @@ constexpr size_t kMaxBlobs = 8;
 std::optional<uint64_t> SizeByHeader(std::span<const std::byte> header) {
   if (header.size() < kHeader) return std::nullopt;
   const uint32_t length = LoadUnchecked<uint32_t>(header, 4);
-  if (length != kHeader && length != kHeaderWithLayout) return std::nullopt;
+  if (length < kHeader || length > kMaxHeader || length % 4 != 0) return std::nullopt;
   const uint64_t type_offset = LoadUnchecked<uint32_t>(header, 8);
   const uint64_t type_length = LoadUnchecked<uint32_t>(header, 12);
   const uint64_t string_offset = LoadUnchecked<uint32_t>(header, 16);
@@ -40,7 +42,7 @@ std::optional<uint64_t> SizeByHeader(std::span<const std::byte> header) {
   if (type_offset != 0 || type_length == 0 || type_length % 4 != 0) return std::nullopt;
   if (string_offset < type_length || string_length == 0) return std::nullopt;
   uint64_t end = string_offset + string_length;
-  if (length == kHeaderWithLayout) {
+  if (length >= kHeaderWithLayout) {
     if (header.size() < kHeaderWithLayout) return std::nullopt;
     const uint64_t layout_offset = LoadUnchecked<uint32_t>(header, 24);
     const uint64_t layout_length = LoadUnchecked<uint32_t>(header, 28);

@@ -62,6 +62,21 @@ TEST_CASE("the kernel's types are found by their header") {
   }
 }
 
+TEST_CASE("a header that has grown is stepped over by its length") {
+  for (const size_t more : {4u, 8u, 96u, 100u}) {
+    Scene scene;
+    BtfBuilder btf = Types();
+    btf.layout = std::vector<std::pair<uint8_t, uint8_t>>(kBtfKinds);
+    std::vector<std::byte> blob = btf.Build();
+    blob.insert(blob.begin() + 32, more, std::byte{0x55});
+    StoreUnchecked<uint32_t>(blob, 4, static_cast<uint32_t>(32 + more));
+    scene.kernel.Write(KernelVa(kPlace), blob);
+    const auto found = scene.Search();
+    CHECK(found.has_value() == (more <= 96));
+    if (found) CHECK(found->SizeOf("intel_iommu").value() == 8);
+  }
+}
+
 TEST_CASE("a header with one wrong field is not taken") {
   CHECK(Finds([](BtfBuilder&) {}));
   CHECK_FALSE(Finds([](BtfBuilder& b) { b.header.magic = 0x9feb; }));
