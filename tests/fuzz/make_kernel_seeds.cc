@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Writes the seeds of vmcoreinfo_fuzz, kallsyms_fuzz and btf_fuzz below the folder given.
+// Writes the seeds of vmcoreinfo_fuzz, kallsyms_fuzz, btf_fuzz and debuginfo_fuzz below the folder
+// given.
 #include <cstdio>
 #include <fstream>
 #include <string>
 
+#include "kernel/debuginfo_table.h"
 #include "support/btf_builder.h"
 #include "support/kallsyms_builder.h"
 
@@ -48,6 +50,29 @@ std::vector<std::byte> KallsymsSeed(AddressForm form) {
   return image;
 }
 
+// A structure with an unnamed one and a named one in it.
+std::vector<std::byte> DebuginfoSeed() {
+  const auto integer = [](uint64_t offset, uint64_t size) {
+    return MemberLayout{offset, size, MemberKind::kInteger, 0, ""};
+  };
+  const auto embedded = [](uint64_t offset, std::string name) {
+    return MemberLayout{offset, 64, MemberKind::kStruct, 0, std::move(name)};
+  };
+  DebuginfoTable table;
+  table.build_id = "1cd19df5660b03d8ce9a5941ce9fb364548b953a";
+  table.symbols = {{"_stext", 0xffffffff81000000}};
+  table.composites = {
+      {"intel_iommu",
+       32,
+       {{"cap", integer(0, 64)},
+        {"", embedded(64, ""), 1},
+        {"iommu", embedded(128, "iommu_device"), 2}}},
+      {"", 8, {{"inner", integer(3, 5)}}},
+      {"iommu_device", 8, {{"ops", {0, 64, MemberKind::kPointer, 0, "iommu_ops"}}}}};
+  table.definitions = {0};
+  return table.Encode();
+}
+
 // Tables in order, as few symbols as a kernel can have.
 std::vector<std::byte> SearchSeed() {
   test::KallsymsBuilder tables;
@@ -73,6 +98,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::string folder = argv[1];
   Write(folder + "/btf_fuzz/sample", BtfSeed());
+  Write(folder + "/debuginfo_fuzz/sample", DebuginfoSeed());
   Write(folder + "/kallsyms_fuzz/absolute", KallsymsSeed(AddressForm::kAbsolute));
   Write(folder + "/kallsyms_fuzz/absolute-per-cpu", KallsymsSeed(AddressForm::kAbsolutePerCpu));
   Write(folder + "/kallsyms_fuzz/base-relative", KallsymsSeed(AddressForm::kBaseRelative));
