@@ -5,6 +5,9 @@
 function(dmaudit_layer NAME)
   cmake_parse_arguments(ARG "" "" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${NAME}/*.cc)
+  if(NOT DMAUDIT_LIBDW)
+    list(FILTER sources EXCLUDE REGEX "/libdw/")  # optional: everything that includes its headers
+  endif()
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")  # the program is linked from the layer, not part of it
   add_library(dmaudit_${NAME} STATIC ${sources})
   target_include_directories(dmaudit_${NAME} PUBLIC ${CMAKE_SOURCE_DIR}/src)
