@@ -15,6 +15,9 @@ Result<int> RunInfo(const CommandSyntax&, const Options& options) {
   info.states = CountPageStates(*dump->memory);
   MemorySession session(*dump->memory);
   Result<MachineState> machine = DiscoverMachine(*dump, session, sink, options.audit.discovery);
+  if (!machine && machine.error().code == ErrorCode::kUsage) {
+    return tl::unexpected<Error>(machine.error());
+  }
   if (machine) {
     info.machine = std::move(*machine);
   } else {

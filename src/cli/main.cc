@@ -13,6 +13,7 @@
 #include "base/version.h"
 #include "cli/commands.h"
 #include "cli/output_file.h"
+#include "kernel/vmlinux_reader.h"
 #include "report/layout.h"
 #include "report/report.h"
 #include "vmcore/dump.h"
@@ -134,7 +135,8 @@ int Main(std::vector<std::string> arguments) {
     break;
   }
   if (!arguments.empty() && arguments[0] == "--version") {
-    return Print(fmt::format("dmaudit {}\ncodecs: {}\n", kVersion, SupportedCodecs()));
+    return Print(fmt::format("dmaudit {}\ncodecs: {}\ndebuginfo: {}\n", kVersion, SupportedCodecs(),
+                             DebuginfoSupport()));
   }
   const Result<Options> options = ParseOptions(command->syntax, arguments);
   if (!options) {

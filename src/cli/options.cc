@@ -44,6 +44,12 @@ po::options_description Describe(const CommandSyntax& syntax) {
                   "in front ({})",
                   DescribeRoads())
           .c_str());
+  add("vmlinux", po::value<std::string>()->value_name("FILE"),
+      "vmlinux or debug file of the kernel: its symbols and DWARF go before what the dump holds");
+  add("force-vmlinux", "use it even though it is of another kernel");
+  add("debuginfod",
+      "where the dump lacks symbols or types and no vmlinux is found, ask the servers of "
+      "$DEBUGINFOD_URLS for one");
   if (syntax.name == "report") {
     add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
         "least severity that makes the exit status 1 (default critical)");
@@ -116,6 +122,17 @@ Status InterpretDiscovery(const po::variables_map& values, DiscoveryOptions& dis
     if (!root) return tl::unexpected<Error>(Usage("--root: " + root.error().message));
     discovery.roots.push_back(*root);
   }
+  if (values.count("vmlinux") != 0) {
+    discovery.vmlinux = values["vmlinux"].as<std::string>();
+    if (discovery.vmlinux.empty()) {
+      return tl::unexpected<Error>(Usage("--vmlinux: the file name is empty"));
+    }
+  }
+  discovery.force_vmlinux = values.count("force-vmlinux") != 0;
+  if (discovery.force_vmlinux && discovery.vmlinux.empty()) {
+    return tl::unexpected<Error>(Usage("--force-vmlinux: no --vmlinux given"));
+  }
+  discovery.debuginfod = values.count("debuginfod") != 0;
   if (values.count("roads") != 0) {
     const Result<Roads> roads = Roads::Parse(values["roads"].as<std::string>());
     if (!roads) return tl::unexpected<Error>(Usage("--roads: " + roads.error().message));

@@ -32,6 +32,9 @@ struct DiscoveryOptions {
   std::vector<UserUnit> units;
   std::vector<UserRoot> roots;
   Roads roads;
+  std::string vmlinux;         // a file; empty: the usual places, where the dump lacks what it has
+  bool force_vmlinux = false;  // use it even if it is of another kernel
+  bool debuginfod = false;     // ask servers where no file is found
 
   // Whether the user gives units that may be used.
   bool has_user_units() const {

@@ -30,6 +30,7 @@
 #include "kernel/search_roots.h"
 #include "kernel/user_units.h"
 #include "kernel/vmcoreinfo.h"
+#include "kernel/vmlinux.h"
 
 namespace dmaudit {
 
@@ -85,9 +86,21 @@ tl::unexpected<Error> Closed(Road road) {
   return Fail(ErrorCode::kNotFound, "{} is closed by --roads", ToString(road));
 }
 
-SymbolTable LoadSymbols(KernelImage& image, const Roads& roads, DiagnosticSink& sink) {
+std::vector<std::string_view> WantedSymbols() {
   std::vector<std::string_view> wanted(kSymbols.begin(), kSymbols.end());
   wanted.insert(wanted.end(), kBtfSymbols.begin(), kBtfSymbols.end());
+  return wanted;
+}
+
+// Symbols out of a vmlinux, those around the types in memory included.
+Result<SymbolTable> SymbolsOf(Vmlinux& vmlinux, const Roads& roads) {
+  if (!roads.Allows(Road::kVmlinux)) return Closed(Road::kVmlinux);
+  return vmlinux.Symbols();
+}
+
+// Symbols that the dump itself holds.
+Result<SymbolTable> LoadOwnSymbols(KernelImage& image, const Roads& roads, DiagnosticSink& sink) {
+  const std::vector<std::string_view> wanted = WantedSymbols();
   Result<SymbolTable> named = Closed(Road::kVmcoreinfo);
   if (roads.Allows(Road::kVmcoreinfo)) {
     named = LoadKallsyms(image.vmcoreinfo(), image.reader(), wanted);
@@ -102,27 +115,57 @@ SymbolTable LoadSymbols(KernelImage& image, const Roads& roads, DiagnosticSink& 
     }
     return *std::move(found);
   }
-  const std::string reason = fmt::format("{}; {}", named.error().message, found.error().message);
-  sink.Incomplete("kernel.no-symbols", "no kernel symbols: {}", reason);
-  return SymbolTable(fmt::format("none: {}", reason));
+  return Fail(ErrorCode::kNotFound, "{}; {}", named.error().message, found.error().message);
 }
 
-// Without CONFIG_KALLSYMS_ALL kallsyms holds functions alone: says what that costs.
-void ReportTextOnly(const SymbolTable& symbols, DiagnosticSink& sink) {
-  if (symbols.entries().empty()) return;
+// Without CONFIG_KALLSYMS_ALL kallsyms holds functions alone.
+bool HasVariables(const SymbolTable& symbols) {
+  return std::any_of(kSymbols.begin(), kSymbols.end(),
+                     [&symbols](std::string_view name) { return !symbols.All(name).empty(); });
+}
+
+SymbolTable LoadSymbols(KernelImage& image, Vmlinux& vmlinux, const Roads& roads,
+                        DiagnosticSink& sink) {
+  Result<SymbolTable> other = Closed(Road::kVmlinux);
+  if (vmlinux.given()) {
+    other = SymbolsOf(vmlinux, roads);
+    if (other) return *std::move(other);
+    sink.Note("kernel.vmlinux", "no symbols of a vmlinux: {}", other.error().message);
+  }
+  Result<SymbolTable> own = LoadOwnSymbols(image, roads, sink);
+  if (own && HasVariables(*own)) return *std::move(own);
+  if (!vmlinux.given()) other = SymbolsOf(vmlinux, roads);
+  if (other) return *std::move(other);
+  if (!own) {
+    const std::string reason = fmt::format("{}; {}", own.error().message, other.error().message);
+    sink.Incomplete("kernel.no-symbols", "no kernel symbols: {}", reason);
+    return SymbolTable(fmt::format("none: {}", reason));
+  }
   std::string missing;
   for (const std::string_view name : kSymbols) {
-    if (!symbols.All(name).empty()) return;
     missing += fmt::format("{}{}", missing.empty() ? "" : ", ", name);
   }
   sink.Incomplete("kernel.text-symbols",
                   "kallsyms holds no variables (a kernel without CONFIG_KALLSYMS_ALL); not known: "
                   "{}",
                   missing);
+  return *std::move(own);
+}
+
+Result<std::unique_ptr<const TypeSource>> TypesOf(Vmlinux& vmlinux, const Roads& roads) {
+  if (!roads.Allows(Road::kDwarf)) return Closed(Road::kDwarf);
+  return vmlinux.Types();
 }
 
 std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelImage& image,
-                                            const Roads& roads, DiagnosticSink& sink) {
+                                            Vmlinux& vmlinux, const Roads& roads,
+                                            DiagnosticSink& sink) {
+  Result<std::unique_ptr<const TypeSource>> other = Closed(Road::kDwarf);
+  if (vmlinux.given()) {
+    other = TypesOf(vmlinux, roads);
+    if (other) return *std::move(other);
+    sink.Note("kernel.vmlinux", "no types of a vmlinux: {}", other.error().message);
+  }
   Result<Btf> named = Closed(Road::kBtfSymbols);
   if (roads.Allows(Road::kBtfSymbols)) named = LoadBtf(symbols, image.reader(), kStructures);
   if (named) return std::make_unique<const Btf>(*std::move(named));
@@ -134,6 +177,9 @@ std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelIm
     if (found) return std::make_unique<const Btf>(*std::move(found));
     reason += fmt::format("; {}", found.error().message);
   }
+  if (!vmlinux.given()) other = TypesOf(vmlinux, roads);
+  if (other) return *std::move(other);
+  reason += fmt::format("; {}", other.error().message);
   sink.Incomplete("kernel.no-types", "no kernel types: {}", reason);
   return std::make_unique<const NoTypes>(reason);
 }
@@ -271,9 +317,13 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   AddressSpace space(session, tables->root);
 
   std::optional<KernelImage> image(std::in_place, *vmcoreinfo, space, session);
-  const SymbolTable symbols = LoadSymbols(*image, options.roads, sink);
-  ReportTextOnly(symbols, sink);
-  const std::unique_ptr<const TypeSource> types = LoadTypes(symbols, *image, options.roads, sink);
+  Vmlinux vmlinux(options, *vmcoreinfo, space, WantedSymbols(), kStructures, sink);
+  if (vmlinux.given()) {
+    if (const Status fits = vmlinux.Check(); !fits) return tl::unexpected<Error>(fits.error());
+  }
+  const SymbolTable symbols = LoadSymbols(*image, vmlinux, options.roads, sink);
+  const std::unique_ptr<const TypeSource> types =
+      LoadTypes(symbols, *image, vmlinux, options.roads, sink);
   image.reset();  // its bytes are not needed further on
   LogFacts log = LoadLog(*vmcoreinfo, space, session, sink);
   const std::optional<ResourceTree> iomem = LoadResources(symbols, *types, space, sink);
@@ -311,7 +361,8 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
 Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
                                      const DiscoveryOptions& options) {
   Result<MachineState> machine = MachineOfKernel(dump, session, sink, options);
-  if (machine || !options.has_user_units()) return machine;
+  const bool no_kernel = !machine && machine.error().code != ErrorCode::kUsage;
+  if (!no_kernel || !options.has_user_units()) return machine;
   return MachineOfUser(machine.error(), session, options, sink);
 }
 

@@ -17,8 +17,10 @@ struct Named {
 };
 constexpr std::array<Named, kRoads> kNames = {{{"vmcoreinfo", "symbols"},
                                                {"signature", "symbols"},
+                                               {"vmlinux", "symbols"},
                                                {"btf-symbols", "types"},
                                                {"btf-search", "types"},
+                                               {"dwarf", "types"},
                                                {"kernel-list", "units"},
                                                {"log-search", "units"},
                                                {"user", "units"}}};

@@ -12,20 +12,22 @@
 
 namespace dmaudit {
 
-// In the order in which those to one goal are tried.
+// In the order in which those to one goal are tried; a vmlinux that the user names goes first.
 enum class Road : uint8_t {
   // To symbols.
   kVmcoreinfo,  // kallsyms where VMCOREINFO says (6.0 and later)
   kSignature,   // kallsyms found by its signature
+  kVmlinux,     // the symbol table of a vmlinux
   // To types.
   kBtfSymbols,  // BTF between the symbols around it
   kBtfSearch,   // BTF found by its header
+  kDwarf,       // DWARF of a vmlinux
   // To units.
   kKernelList,  // the kernel's own list, dmar_drhd_units
   kLogSearch,   // units out of the log; root tables found by search
   kUser,        // --unit and --root
 };
-inline constexpr unsigned kRoads = 7;
+inline constexpr unsigned kRoads = 9;
 
 std::string_view ToString(Road road);  // "btf-search"
 

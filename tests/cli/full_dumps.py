@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds dmaudit against whole real dumps: too large to bundle, too slow for ctest.
 
-    full_dumps.py [--checks rows,mutants,cut,distill,roads] [--scratch FOLDER] DUMP|FOLDER...
+    full_dumps.py [--checks rows,mutants,cut,distill,roads] [--scratch FOLDER]
+                  [--vmlinux FILE]... DUMP|FOLDER...
 
 rows     the rows equal those of the oracle
 mutants  a leaf redirected into the reservation gives exit 1 and that row; a page table taken out
          gives exit 3 and names its page; both give exit 1, not complete (kdump-compressed only)
 cut      of the first 1 % ... 99 % of the file: complete only with the rows of the whole dump
 distill  the distilled dump has the same rows, findings and certainty
-roads    every way to symbols, types and units that applies gives the same report
+roads    every way to symbols, types and units that applies gives the same report;
+         those of a --vmlinux where it is of the dump's kernel
 
 Folders are searched for kdump-compressed and ELF vmcores. One line per check. Exit status: 0 all is
 well, 1 something is not, 2 usage.
@@ -68,8 +70,9 @@ def changes(where, old, new):
 
 
 class Checker:
-    def __init__(self, dump, scratch):
+    def __init__(self, dump, scratch, vmlinux):
         self.dump = dump
+        self.vmlinux = vmlinux
         self.scratch = scratch
         self.failures = 0
         ran = run("--format", "json", dump)
@@ -250,8 +253,13 @@ class Checker:
         if self.status == 2:
             self.say("roads", "", "skipped: cannot run")
             return
-        for roads in ROADS:
-            ran = run("--format", "json", "--roads", roads, self.dump)
+        ways = [(roads, []) for roads in ROADS]
+        for path in self.vmlinux:
+            if run("-q", "--vmlinux", path, self.dump).status != 2:
+                ways += [(roads, ["--vmlinux", path])
+                         for roads in ("vmlinux,dwarf", "vmlinux,btf-search", "dwarf")]
+        for roads, options in ways:
+            ran = run("--format", "json", "--roads", roads, *options, self.dump)
             applies, wrong = same_report(roads, self.report, ran.json())
             if not applies and ran.json()["complete"]:
                 wrong = "complete though the ways lead nowhere"
@@ -264,6 +272,8 @@ def main(arguments):
     parser.add_argument("paths", nargs="+", metavar="DUMP|FOLDER")
     parser.add_argument("--checks", default=",".join(CHECKS), help="comma-separated (default all)")
     parser.add_argument("--scratch", help="folder for copies, as large as the largest dump")
+    parser.add_argument("--vmlinux", action="append", default=[], metavar="FILE",
+                        help="vmlinux of a dump's kernel (repeatable)")
     options = parser.parse_args(arguments)
     checks = options.checks.split(",")
     if not set(checks) <= set(CHECKS):
@@ -272,7 +282,7 @@ def main(arguments):
     failures = 0
     for dump in dumps_in(options.paths):
         with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
-            checker = Checker(dump.resolve(), pathlib.Path(folder))
+            checker = Checker(dump.resolve(), pathlib.Path(folder), options.vmlinux)
             if checker.status == 2:
                 print(f"     {dump}: cannot run: {checker.report['error']['message']}")
             with open(dump, "rb") as stream:

@@ -208,6 +208,7 @@ class UsageTest(CliTest):
         self.assertRegex(ran.out, r"^dmaudit \d+\.\d+\.\d+\n")
         for codec in ("zlib", "lzo", "snappy", "zstd"):
             self.assertIn(codec, ran.out)
+        self.assertRegex(ran.out, r"\ndebuginfo: (libdw 0\.\d+|none)\n")
         for command in COMMANDS:
             self.assertEqual(run(command, "--version").out, ran.out)
 

@@ -9,7 +9,8 @@
 namespace dmaudit {
 namespace {
 
-constexpr Road kAll[] = {Road::kVmcoreinfo, Road::kSignature, Road::kBtfSymbols, Road::kBtfSearch,
+constexpr Road kAll[] = {Road::kVmcoreinfo, Road::kSignature, Road::kVmlinux,
+                         Road::kBtfSymbols, Road::kBtfSearch, Road::kDwarf,
                          Road::kKernelList, Road::kLogSearch, Road::kUser};
 
 // Names of what is open, in order.
@@ -29,17 +30,18 @@ TEST_CASE("without a list every way is open") {
 }
 
 TEST_CASE("a name leaves one way to its goal and does not touch the others") {
-  CHECK(Open("signature") == "signature btf-symbols btf-search kernel-list log-search user");
+  CHECK(Open("signature") == "signature btf-symbols btf-search dwarf kernel-list log-search user");
   CHECK(Open("signature,btf-search") == "signature btf-search kernel-list log-search user");
   CHECK(Open("btf-search,btf-symbols") ==
-        "vmcoreinfo signature btf-symbols btf-search kernel-list log-search user");
-  CHECK(Open("user") == "vmcoreinfo signature btf-symbols btf-search user");
+        "vmcoreinfo signature vmlinux btf-symbols btf-search kernel-list log-search user");
+  CHECK(Open("user") == "vmcoreinfo signature vmlinux btf-symbols btf-search dwarf user");
 }
 
 TEST_CASE("no- closes a way") {
-  CHECK(Open("no-vmcoreinfo") == "signature btf-symbols btf-search kernel-list log-search user");
+  CHECK(Open("no-vmcoreinfo") ==
+        "signature vmlinux btf-symbols btf-search dwarf kernel-list log-search user");
   CHECK(Open("no-btf-symbols,no-btf-search,no-kernel-list") ==
-        "vmcoreinfo signature log-search user");
+        "vmcoreinfo signature vmlinux dwarf log-search user");
 }
 
 TEST_CASE("what is no list of ways is refused") {

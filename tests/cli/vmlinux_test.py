@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""--vmlinux: the same report by way of a symbol table and DWARF; other kernels' files are refused."""
+
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from roads import same_report
+from small_vmlinux import build
+from support import CliTest, DMAUDIT, environment, fixture, run
+
+# Legacy kernel and fixed address; scalable kernel and KASLR.
+NAMES = ("debian12-6.1-rmrr", "debian-sid-7.2-first-stage")
+ROADS = ("vmlinux,dwarf", "vmlinux", "dwarf", "vmlinux,btf-symbols", "vmlinux,btf-search")
+HAS_DEBUGINFO = "debuginfo: none" not in subprocess.run(
+    [DMAUDIT, "--version"], text=True, check=True, capture_output=True).stdout
+
+
+def report_of(*words):
+    ran = run("--format", "json", *words)
+    return ran, ran.json()
+
+
+@unittest.skipUnless(HAS_DEBUGINFO, "a build without libdw")
+class VmlinuxTest(CliTest):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory(prefix="dmaudit-test-")
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        cls.files = {name: build(fixture(name), cls.folder / name) for name in NAMES}
+
+    def test_the_same_report(self):
+        for name, path in self.files.items():
+            _, whole = report_of(fixture(name))
+            ran, report = report_of("--vmlinux", path, fixture(name))
+            self.valid_json(ran)
+            self.assertEqual(report["kernel"]["symbols_from"], f"symbol table of {path}")
+            self.assertEqual(report["kernel"]["types_from"], f"DWARF ({path})")
+            self.assertEqual(same_report("", whole, report), (True, ""), ran)
+            for roads in ROADS:
+                with self.subTest(name, roads=roads):
+                    ran, report = report_of("--vmlinux", path, "--roads", roads, fixture(name))
+                    self.assertEqual(same_report(roads, whole, report), (True, ""), ran)
+                    where = report["kernel"]
+                    self.assertEqual("vmlinux" in roads, "symbol table" in where["symbols_from"])
+                    self.assertEqual("btf" not in roads, "DWARF" in where["types_from"])
+
+    def test_of_another_kernel(self):
+        one, other = NAMES
+        for command in ("report", "mappings", "info"):
+            self.cannot_run(run(command, "--vmlinux", self.files[other], fixture(one)),
+                            "another kernel", "build id", "--force-vmlinux")
+        # Right addresses and layouts, another build id: forcing is right, and said.
+        path = build(fixture(one), self.folder / "rebuilt", build_id="ab" * 20)
+        self.cannot_run(run("--vmlinux", path, fixture(one)), "ab" * 20)
+        _, whole = report_of(fixture(one))
+        ran, report = report_of("--vmlinux", path, "--force-vmlinux", fixture(one))
+        self.assertFalse(report["complete"])
+        self.assertTrue(any("--force-vmlinux" in gap for gap in report["incomplete_because"]), ran)
+        for key in ("units", "domains", "findings"):
+            self.assertEqual(report[key], whole[key])
+
+    def test_damaged_files_leave_the_other_ways(self):
+        name = NAMES[0]
+        whole = self.files[name].read_bytes()
+        _, plain = report_of(fixture(name))
+        path = self.folder / "damaged"
+        for size in (0, 3, 64, 1000, len(whole) // 2, len(whole) - 100):
+            path.write_bytes(whole[:size])
+            ran, report = report_of("--vmlinux", path, fixture(name))
+            self.assertTrue(any(d["id"] == "kernel.vmlinux" for d in report["diagnostics"]), ran)
+            self.assertEqual(report["findings"], plain["findings"])
+            self.assertEqual(report["complete"], plain["complete"])
+        ran = run("--vmlinux", self.folder / "none", fixture(name))
+        self.assertIn("no such file", ran.err)
+
+    def test_misuse(self):
+        name = NAMES[0]
+        self.cannot_run(run("--vmlinux", "", fixture(name)), "--vmlinux")
+        self.cannot_run(run("--force-vmlinux", fixture(name)), "--vmlinux")
+
+    def test_servers_are_asked_only_when_named(self):
+        ran = run("--debuginfod", "--roads", "vmlinux", fixture(NAMES[1]),
+                  env=environment(DEBUGINFOD_URLS=""))
+        self.assertEqual(ran.status, 3, ran)
+        self.assertIn("$DEBUGINFOD_URLS names no server", ran.out + ran.err)
+
+
+if __name__ == "__main__":
+    unittest.main()
