@@ -88,7 +88,7 @@ class CrashkernelReader {
     if (!address) {
       // Where kallsyms has crashk_res, a missing crashk_low_res means a kernel without one.
       if (kind == ReservationKind::kLow && kernel_.symbols.Get("crashk_res") &&
-          kernel_.symbols.All(symbol).empty()) {
+          !kernel_.symbols.Has(symbol)) {
         return true;
       }
       Report(Effect::kIncomplete, "crash kernel reservation", address.error());
@@ -117,7 +117,7 @@ class CrashkernelReader {
 
   void ReadCma() {
     const std::string_view symbol = ToString(ReservationKind::kCma);
-    if (kernel_.symbols.All(symbol).empty() && kernel_.symbols.All("crashk_cma_cnt").empty()) {
+    if (!kernel_.symbols.Has(symbol) && !kernel_.symbols.Has("crashk_cma_cnt")) {
       return;  // before 6.17
     }
     const auto failed = [&](const Error& error) { Report(Effect::kIncomplete, symbol, error); };

@@ -56,8 +56,12 @@ Registered ReadRegistered(const KernelView& kernel) {
 
 // nullopt: no such list, or unreadable (reported).
 std::optional<bool> ListIsEmpty(const KernelView& kernel, std::string_view symbol) {
-  const std::optional<KernelVa> head = kernel.symbols.Get(symbol);
-  if (!head) return std::nullopt;
+  if (!kernel.symbols.Has(symbol)) return std::nullopt;
+  const Result<KernelVa> head = kernel.symbols.Find(symbol);
+  if (!head) {
+    ReportFailure(kernel.sink, Effect::kNote, symbol, head.error());
+    return std::nullopt;
+  }
   const Result<uint64_t> next = kernel.reader.ReadU64(*head);
   if (!next) {
     ReportFailure(kernel.sink, Effect::kNote, symbol, next.error());

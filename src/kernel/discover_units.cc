@@ -66,8 +66,8 @@ std::optional<uint64_t> TableMode(const KernelView& kernel, const UnitState& uni
     if (value) return *value != 0;
     // Where dmar_drhd_units is found, there are data symbols: a missing variable means a kernel
     // without the mode.
-    const bool has_data_symbols = !kernel.symbols.All("dmar_drhd_units").empty();
-    if (kernel.symbols.All(symbol).empty() && has_data_symbols) return false;
+    const bool has_data_symbols = kernel.symbols.Has("dmar_drhd_units");
+    if (!kernel.symbols.Has(symbol) && has_data_symbols) return false;
     if (!has_data_symbols) return std::nullopt;
     ReportFailure(kernel.sink, Effect::kIncomplete, label, value.error());
     return std::nullopt;

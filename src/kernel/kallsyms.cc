@@ -119,8 +119,14 @@ Result<SymbolTable> ReadKallsyms(const KallsymsTables& tables, const Vmcoreinfo&
       SymbolTable symbols(std::move(from));
       for (const NameHit& hit : *hits) {
         const Result<KernelVa> address = DecodeAddress(reader, *address_tables, form, hit.index);
-        if (!address) return tl::unexpected<Error>(address.error());
-        symbols.Add(names[hit.wanted], *address);
+        // One word that is not in the dump costs one symbol, not the others.
+        if (address) {
+          symbols.Add(names[hit.wanted], *address);
+        } else if (address.error().code == ErrorCode::kUnknown) {
+          symbols.AddUnread(names[hit.wanted], address.error());
+        } else {
+          return tl::unexpected<Error>(address.error());
+        }
       }
       return symbols;
     }

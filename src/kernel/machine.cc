@@ -121,7 +121,7 @@ Result<SymbolTable> LoadOwnSymbols(KernelImage& image, const Roads& roads, Diagn
 // Without CONFIG_KALLSYMS_ALL kallsyms holds functions alone.
 bool HasVariables(const SymbolTable& symbols) {
   return std::any_of(kSymbols.begin(), kSymbols.end(),
-                     [&symbols](std::string_view name) { return !symbols.All(name).empty(); });
+                     [&symbols](std::string_view name) { return symbols.Has(name); });
 }
 
 SymbolTable LoadSymbols(KernelImage& image, Vmlinux& vmlinux, const Roads& roads,

@@ -8,7 +8,17 @@ void SymbolTable::Add(std::string_view name, KernelVa address) {
   if (addresses.size() < kMaxPerName) addresses.push_back(address);
 }
 
+void SymbolTable::AddUnread(std::string_view name, const Error& why) {
+  unread_.try_emplace(std::string(name), why);
+}
+
+bool SymbolTable::Has(std::string_view name) const {
+  return !All(name).empty() || unread_.find(name) != unread_.end();
+}
+
 Result<KernelVa> SymbolTable::Find(std::string_view name) const {
+  const auto unread = unread_.find(name);
+  if (unread != unread_.end()) return Within(name, unread->second);
   const std::vector<KernelVa>& addresses = All(name);
   if (addresses.empty()) {
     return Fail(ErrorCode::kNotFound, "symbol {} not found", name);
@@ -21,9 +31,9 @@ Result<KernelVa> SymbolTable::Find(std::string_view name) const {
 }
 
 std::optional<KernelVa> SymbolTable::Get(std::string_view name) const {
-  const std::vector<KernelVa>& addresses = All(name);
-  if (addresses.size() != 1) return std::nullopt;
-  return addresses.front();
+  const Result<KernelVa> address = Find(name);
+  if (!address) return std::nullopt;
+  return *address;
 }
 
 const std::vector<KernelVa>& SymbolTable::All(std::string_view name) const {

@@ -26,11 +26,16 @@ class SymbolTable {
   explicit SymbolTable(std::string from) : from_(std::move(from)) {}
 
   void Add(std::string_view name, KernelVa address);
+  // The name is in the table, but the word that holds its address cannot be read.
+  void AddUnread(std::string_view name, const Error& why);
 
-  // The address of a name that is there once; names are not unique in a kernel, and of several
-  // objects none is the right one by itself. The error names the symbol.
+  // The address of a name that is there once, kUnknown when it cannot be read; names are not unique
+  // in a kernel, and of several objects none is the right one by itself. The error names the
+  // symbol.
   Result<KernelVa> Find(std::string_view name) const;
-  // The same without the reason.
+  // Whether the table has the name, with an address that can be read or not.
+  bool Has(std::string_view name) const;
+  // Find without the reason.
   std::optional<KernelVa> Get(std::string_view name) const;
   // Every address of a name, in table order; empty when there is none.
   const std::vector<KernelVa>& All(std::string_view name) const;
@@ -43,6 +48,7 @@ class SymbolTable {
  private:
   std::string from_;
   std::map<std::string, std::vector<KernelVa>, std::less<>> entries_;
+  std::map<std::string, Error, std::less<>> unread_;
 };
 
 }  // namespace dmaudit

@@ -83,6 +83,19 @@ TEST_CASE("more names than are kept of one stay bounded") {
   CHECK(scene.Load().value().All("twice").size() == SymbolTable::kMaxPerName);
 }
 
+TEST_CASE("a symbol whose address is not in the dump is there, and costs no other") {
+  SymbolTable symbols("test");
+  symbols.Add("here", KernelVa(kUnits));
+  symbols.AddUnread("lost", {ErrorCode::kUnknown, "redacted"});
+  CHECK(symbols.Has("here"));
+  CHECK(symbols.Has("lost"));
+  CHECK_FALSE(symbols.Has("absent"));
+  CHECK(symbols.Get("here") == KernelVa(kUnits));
+  CHECK_FALSE(symbols.Get("lost"));
+  CHECK(symbols.Find("lost").error().code == ErrorCode::kUnknown);
+  CHECK(symbols.Find("lost").error().message == "lost: redacted");
+}
+
 TEST_CASE("names that lie across pages are read") {
   Scene scene;
   for (int i = 0; i < 2000; ++i) {
