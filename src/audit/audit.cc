@@ -6,10 +6,12 @@
 #include <algorithm>
 
 #include "audit/attachments.h"
+#include "audit/device_states.h"
 #include "audit/domain_walk.h"
 #include "audit/finding_builder.h"
 #include "audit/identity.h"
 #include "audit/reservation.h"
+#include "audit/reserved_regions.h"
 
 namespace dmaudit {
 namespace {
@@ -110,6 +112,11 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   result.units = std::move(attachments.units);
   result.domains = std::move(attachments.domains);
   result.devices = std::move(attachments.devices);
+  const DeviceStates states(result.machine.inventory);
+  for (AuditedDevice& device : result.devices) {
+    device.facts = states.Find(device.bdf);
+    if (device.facts) device.ability = states.Ability(*device.facts);
+  }
 
   const std::vector<PhysRange> ram = WholeRamPages(result.machine.system_ram.value_or({}));
   FindingBuilder builder(result, attachments.rules, session);
@@ -124,6 +131,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   // Where a reservation is missed, that there is none is no fact to report.
   const bool none = result.machine.reservations && result.machine.reservations->empty();
   if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();
+  builder.Add(CheckReservedRegions(result, attachments.rules, session));
   result.findings = builder.Take();
 
   for (const AuditedUnit& unit : result.units) result.accounting += unit.accounting;

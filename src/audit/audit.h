@@ -68,6 +68,8 @@ struct AuditedDevice {
   size_t unit = 0;
   size_t domain = 0;
   bool device_tlb = false;
+  std::optional<size_t> facts = std::nullopt;  // index into MachineState::inventory.devices
+  DmaAbility ability = DmaAbility::kUnknown;
 };
 
 struct AuditResult {

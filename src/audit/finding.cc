@@ -31,6 +31,12 @@ const FindingKind kOverlapCma = {
     "The page was under DMA at the panic. CMA crash memory (6.17 and later) is ordinary RAM until "
     "the crash; the capture "
     "kernel only waits 10 seconds for transfers to end before it uses the memory."};
+const FindingKind kOverlapCmaHeld = {
+    "overlap.cma-held", Severity::kCritical,
+    "a writable mapping of a device that user space holds covers memory of a crashkernel CMA range",
+    "The device belongs to a virtual machine or another user of VFIO or iommufd, which keeps "
+    "transfers going for as long as it likes: the 10 seconds that the capture kernel waits do not "
+    "end them."};
 const FindingKind kOverlapReadOnly = {
     "overlap.read-only", Severity::kWarning,
     "a read-only mapping covers memory reserved for the crash kernel",
@@ -53,6 +59,22 @@ const FindingKind kUnitIgnored = {
 const FindingKind kNoIommu = {"reach.no-iommu", Severity::kWarning,
                               "the kernel knows no IOMMU, or drives none",
                               "Every bus master reaches all memory, the crash kernel included."};
+const FindingKind kRegionOverCrashKernel = {
+    "rmrr.crash-kernel", Severity::kWarning,
+    "memory that firmware wants devices to reach (RMRR) lies over the crash kernel's memory",
+    "The kernel maps an RMRR at its own address for the devices that it names, whatever lies "
+    "there. "
+    "Where it is mapped, there is a critical overlap too."};
+const FindingKind kRegionInRam = {
+    "rmrr.in-ram", Severity::kWarning,
+    "memory that firmware wants devices to reach (RMRR) is in use as ordinary RAM",
+    "A firmware defect: the devices that it names can change memory that the kernel gives to "
+    "anybody, the crash kernel's own structures included."};
+const FindingKind kRegionNotMapped = {
+    "rmrr.not-mapped", Severity::kInfo,
+    "memory that firmware wants a device to reach (RMRR) is not mapped for it",
+    "The device's requests to it are refused. Nothing reaches the crash kernel by it; faults and a "
+    "device that stopped may come from it."};
 const FindingKind kDeviceTlb = {"device.device-tlb", Severity::kInfo,
                                 "devices may use translations that they cached themselves (ATS)",
                                 "Requests that a device marks as translated bypass the tables; "
@@ -65,10 +87,11 @@ const FindingKind kCrashKernelNotLoaded = {"crashkernel.not-loaded", Severity::k
                                            "The reservation was idle memory at the crash."};
 
 namespace {
-constexpr std::array<const FindingKind*, 11> kAll = {
-    &kOverlapWritable, &kOverlapCma,     &kOverlapReadOnly, &kIdentityDomain,       &kNoIommu,
-    &kPassThrough,     &kTranslationOff, &kUnitIgnored,     &kCrashKernelNotLoaded, &kNoCrashKernel,
-    &kDeviceTlb};
+constexpr std::array<const FindingKind*, 15> kAll = {
+    &kOverlapCmaHeld,       &kOverlapWritable, &kOverlapCma,
+    &kOverlapReadOnly,      &kIdentityDomain,  &kNoIommu,
+    &kPassThrough,          &kTranslationOff,  &kUnitIgnored,
+    &kCrashKernelNotLoaded, &kNoCrashKernel,   &kDeviceTlb};
 }  // namespace
 
 std::span<const FindingKind* const> All() { return kAll; }

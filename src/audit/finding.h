@@ -31,6 +31,7 @@ struct FindingKind {
 
 namespace findings {
 extern const FindingKind kOverlapWritable;
+extern const FindingKind kOverlapCmaHeld;
 extern const FindingKind kOverlapCma;
 extern const FindingKind kOverlapReadOnly;
 extern const FindingKind kPassThrough;
@@ -38,6 +39,9 @@ extern const FindingKind kIdentityDomain;
 extern const FindingKind kTranslationOff;
 extern const FindingKind kUnitIgnored;
 extern const FindingKind kNoIommu;
+extern const FindingKind kRegionOverCrashKernel;
+extern const FindingKind kRegionInRam;
+extern const FindingKind kRegionNotMapped;
 extern const FindingKind kDeviceTlb;
 extern const FindingKind kNoCrashKernel;
 extern const FindingKind kCrashKernelNotLoaded;
@@ -50,6 +54,8 @@ std::span<const FindingKind* const> All();
 struct DeviceRef {
   Bdf bdf;
   std::optional<Pasid> pasid;
+  std::optional<size_t> facts = std::nullopt;  // index into MachineState::inventory.devices
+  DmaAbility ability = DmaAbility::kUnknown;
   friend auto operator<=>(const DeviceRef&, const DeviceRef&) = default;
 };
 
@@ -73,6 +79,14 @@ struct Finding {
   std::vector<Overlap> overlaps;  // at most kMaxListedOverlaps
   uint64_t overlap_count = 0;     // all of them
   uint64_t overlap_bytes = 0;
+  // Overlaps with crashk_res or crashk_low_res: indices of the segments of the loaded crash kernel
+  // (MachineState::crash_image) that the listed overlaps touch, and whether any does. Unknown when
+  // the segments are not known, or no listed overlap touches one and not all are listed.
+  std::vector<size_t> image_segments;
+  std::optional<bool> hits_image;
+  // None of the devices could start DMA when the kernel died, by the kernel's records. The severity
+  // stays what it is: the mapping is there, and the device needs only to be switched on again.
+  bool idle = false;
 
   // Entries that prove it, from the root table down, for the first overlap or device.
   std::vector<EntryRef> evidence;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/text.h"
@@ -15,9 +16,16 @@ namespace {
 
 std::string Devices(size_t n) { return fmt::format("{} device{}", n, n == 1 ? "" : "s"); }
 
-const FindingKind& OverlapKind(ReservationKind reservation, bool writable) {
+const FindingKind& OverlapKind(ReservationKind reservation, bool writable, bool held) {
   if (!writable) return findings::kOverlapReadOnly;
-  return reservation == ReservationKind::kCma ? findings::kOverlapCma : findings::kOverlapWritable;
+  if (reservation != ReservationKind::kCma) return findings::kOverlapWritable;
+  return held ? findings::kOverlapCmaHeld : findings::kOverlapCma;
+}
+
+bool AllUnable(const std::vector<DeviceRef>& devices) {
+  return !devices.empty() && std::all_of(devices.begin(), devices.end(), [](const DeviceRef& d) {
+    return d.ability == DmaAbility::kUnable;
+  });
 }
 
 // An ignored unit without a device behind it is how the kernel skips empty ones.
@@ -31,9 +39,29 @@ bool IgnoredAsEmpty(const AuditedUnit& unit) {
 std::vector<DeviceRef> FindingBuilder::DevicesOf(const AuditedDomain& domain) const {
   std::vector<DeviceRef> devices;
   for (const size_t index : domain.devices) {
-    devices.push_back({result_.devices[index].bdf, result_.devices[index].pasid});
+    const AuditedDevice& device = result_.devices[index];
+    devices.push_back({device.bdf, device.pasid, device.facts, device.ability});
   }
   return devices;
+}
+
+bool FindingBuilder::HeldByUser(const AuditedDomain& domain) const {
+  const DeviceInventory& inventory = result_.machine.inventory;
+  return std::any_of(domain.devices.begin(), domain.devices.end(), [&](size_t index) {
+    const std::optional<size_t>& facts = result_.devices[index].facts;
+    return facts && dmaudit::HeldByUser(inventory.devices[*facts], inventory);
+  });
+}
+
+std::string FindingBuilder::DriverOf(const DeviceRef& device) const {
+  if (!device.facts) return {};
+  const std::string name = result_.machine.inventory.devices[*device.facts].driver.value_or("");
+  // As modules are named; a headline has no room for anything else.
+  const bool plain = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+           c == '-' || c == '.';
+  });
+  return plain ? name : std::string();
 }
 
 bool FindingBuilder::HasRoom(const FindingKind& kind) {
@@ -94,13 +122,30 @@ void FindingBuilder::AddSums() {
   }
 }
 
+void FindingBuilder::CompareWithImage(Finding& finding) const {
+  const std::optional<CrashImage>& image = result_.machine.crash_image;
+  if (!image) return;
+  for (size_t i = 0; i < image->segments.size(); ++i) {
+    const bool hit = std::any_of(
+        finding.overlaps.begin(), finding.overlaps.end(),
+        [&](const Overlap& overlap) { return overlap.overlap.Overlaps(image->segments[i].range); });
+    if (hit) finding.image_segments.push_back(i);
+  }
+  if (!finding.image_segments.empty()) {
+    finding.hits_image = true;
+  } else if (image->complete && finding.overlaps.size() == finding.overlap_count) {
+    finding.hits_image = false;
+  }
+}
+
 void FindingBuilder::AddOverlaps(size_t index, const DomainOverlaps& overlaps) {
   if (!result_.machine.reservations) return;
   const AuditedDomain& domain = result_.domains[index];
   const std::string& unit = result_.units[domain.unit].state.name;
+  const bool held = HeldByUser(domain);
   const auto add = [&](const Reservation& reservation, const OverlapTotals& totals, bool writable) {
     if (totals.bytes == 0) return;
-    const FindingKind& kind = OverlapKind(reservation.kind, writable);
+    const FindingKind& kind = OverlapKind(reservation.kind, writable, held);
     if (!HasRoom(kind)) return;
     Finding finding;
     finding.kind = &kind;
@@ -115,17 +160,28 @@ void FindingBuilder::AddOverlaps(size_t index, const DomainOverlaps& overlaps) {
     listed_ += list;
     finding.overlap_count = totals.count;
     finding.overlap_bytes = totals.bytes;
+    if (reservation.kind != ReservationKind::kCma) CompareWithImage(finding);
     const std::string what = fmt::format("{} can {} {} of", Devices(finding.devices.size()),
                                          writable ? "write to" : "read", HumanSize(totals.bytes));
     finding.message =
-        fmt::format("{} {} ({:x}-{:x}), in {} range{}", what, ToString(reservation.kind),
+        fmt::format("{} {} ({:x}-{:x}), in {} range{}{}", what, ToString(reservation.kind),
                     finding.reserved->first.value(), finding.reserved->last.value(), totals.count,
-                    totals.count == 1 ? "" : "s");
-    finding.headline = fmt::format("{} can {} {} of the crash kernel ({})",
-                                   finding.devices.size() == 1 ? ToString(finding.devices[0].bdf)
-                                                               : Devices(finding.devices.size()),
-                                   writable ? "write to" : "read", HumanSize(totals.bytes),
-                                   ToString(reservation.kind));
+                    totals.count == 1 ? "" : "s", held ? "; held by user space" : "");
+    const auto headline = [&](const std::string& who) {
+      return fmt::format("{} can {} {} of the crash kernel ({}){}", who,
+                         writable ? "write to" : "read", HumanSize(totals.bytes),
+                         ToString(reservation.kind), AllUnable(finding.devices) ? ", idle" : "");
+    };
+    if (finding.devices.size() == 1) {
+      const std::string name = ToString(finding.devices[0].bdf);
+      const std::string driver = DriverOf(finding.devices[0]);
+      if (!driver.empty()) finding.headline = headline(fmt::format("{} ({})", name, driver));
+      // The driver goes first where the line would be too long.
+      if (driver.empty() || finding.headline.size() > kMaxHeadline)
+        finding.headline = headline(name);
+    } else {
+      finding.headline = headline(Devices(finding.devices.size()));
+    }
     if (!totals.listed.empty()) {
       const Overlap& first = totals.listed.front();
       const uint64_t skip = first.overlap.first.value() - first.range.pa.value();
@@ -253,11 +309,17 @@ void FindingBuilder::AddCrashKernel() {
   findings_.push_back(std::move(finding));
 }
 
+void FindingBuilder::Add(std::vector<Finding> findings) {
+  std::move(findings.begin(), findings.end(), std::back_inserter(findings_));
+}
+
 std::vector<Finding> FindingBuilder::Take() {
   AddPaths();
   AddSums();
+  for (Finding& finding : findings_) finding.idle = AllUnable(finding.devices);
+  // What no device could use just then comes after what one could, never lower.
   std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
-    return a.kind->severity > b.kind->severity;
+    return std::pair(b.kind->severity, a.idle) < std::pair(a.kind->severity, b.idle);
   });
   return std::move(findings_);
 }

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,8 @@ class FindingBuilder {
   // No reservation, nothing loaded.
   void AddCrashKernel();
 
+  void Add(std::vector<Finding> findings);
+
   // All findings, most severe first, otherwise in the order added.
   std::vector<Finding> Take();
 
@@ -46,6 +49,12 @@ class FindingBuilder {
   void AddIdentityDomains();
   void AddDeviceTlbs();
   std::vector<DeviceRef> DevicesOf(const AuditedDomain& domain) const;
+  // Whether user space holds any device of the domain.
+  bool HeldByUser(const AuditedDomain& domain) const;
+  // Empty when it has none or that is not known.
+  std::string DriverOf(const DeviceRef& device) const;
+  // Says whether the overlaps hit the loaded crash kernel or free memory of its reservation.
+  void CompareWithImage(Finding& finding) const;
   // Whether a further finding of this kind is told by itself; counts it if not.
   bool HasRoom(const FindingKind& kind);
   // Adds the finding; root, context and PASID entries that lead to `device` are put before its

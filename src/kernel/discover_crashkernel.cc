@@ -284,6 +284,7 @@ class CrashkernelReader {
     if (!image) return Report(Effect::kNote, "kexec_crash_image", image.error());
     discovery.loaded.Add(*image != 0, Origin::kKernelObject,
                          fmt::format("kexec_crash_image @ {:#x}", address->value()));
+    if (*image != 0) discovery.image = ReadCrashImage(kernel_, KernelVa(*image));
     const auto is_main = [](const Reservation& r) { return r.kind == ReservationKind::kHigh; };
     if (*image != 0 && discovery.reservations &&
         std::none_of(discovery.reservations->begin(), discovery.reservations->end(), is_main)) {

@@ -16,6 +16,7 @@ struct CrashkernelDiscovery {
   // nullopt: it could not be told whether anything is reserved.
   std::optional<std::vector<Reservation>> reservations;
   Known<bool> loaded;
+  std::optional<CrashImage> image;
 };
 
 // crashk_res, crashk_low_res and crashk_cma_ranges; as rival claims the "Crash kernel" entries of

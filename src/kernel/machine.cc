@@ -17,6 +17,7 @@
 #include "kernel/btf_load.h"
 #include "kernel/btf_search.h"
 #include "kernel/discover_crashkernel.h"
+#include "kernel/discover_devices.h"
 #include "kernel/discover_iommu.h"
 #include "kernel/discover_units.h"
 #include "kernel/identity.h"
@@ -49,15 +50,30 @@ std::string_view ToString(ReservationKind kind) {
 namespace {
 
 // Every symbol and structure that discovery asks for, so that each table is gone through once.
-constexpr std::array<std::string_view, 17> kSymbols = {
-    "dmar_drhd_units",   "intel_iommu_sm",         "intel_iommu_ecs",   "intel_iommu_enabled",
-    "eim_mode",          "intel_iommu_ops",        "iommu_device_list", "amd_iommu_ops",
-    "amd_iommu_list",    "amd_iommu_pci_seg_list", "crashk_res",        "crashk_low_res",
-    "crashk_cma_ranges", "crashk_cma_cnt",         "kexec_crash_image", "iomem_resource",
-    "saved_command_line"};
-constexpr std::array<std::string_view, 8> kStructures = {
-    "dmar_drhd_unit", "intel_iommu",    "q_inval",  "ir_table",
-    "iommu_device",   "dmar_dev_scope", "resource", "range"};
+constexpr std::array<std::string_view, 23> kSymbols = {
+    "dmar_drhd_units",    "intel_iommu_sm",         "intel_iommu_ecs",   "intel_iommu_enabled",
+    "eim_mode",           "intel_iommu_ops",        "iommu_device_list", "amd_iommu_ops",
+    "amd_iommu_list",     "amd_iommu_pci_seg_list", "crashk_res",        "crashk_low_res",
+    "crashk_cma_ranges",  "crashk_cma_cnt",         "kexec_crash_image", "iomem_resource",
+    "saved_command_line", "pci_root_buses",         "pci_bus_type",      "iommu_group_kset",
+    "dmar_rmrr_units",    "dmar_atsr_units",        "dmar_satc_units"};
+constexpr std::array<std::string_view, 31> kStructures = {
+    "dmar_drhd_unit", "intel_iommu",
+    "q_inval",        "ir_table",
+    "iommu_device",   "dmar_dev_scope",
+    "resource",       "range",
+    "pci_bus",        "pci_dev",
+    "pci_sysdata",    "device",
+    "device_driver",  "iommu_group",
+    "group_device",   "iommu_domain",
+    "kset",           "kobject",
+    "dev_iommu",      "device_domain_info",
+    "kimage",         "kexec_segment",
+    "dmar_rmrr_unit", "dmar_atsr_unit",
+    "dmar_satc_unit", "acpi_dmar_reserved_memory",
+    "acpi_dmar_atsr", "acpi_dmar_satc",
+    "dmar_domain",    "iommu_domain_info",
+    "xa_node"};
 
 // RAM ranges of a dump that are kept as a claim: more than any memory map has.
 constexpr size_t kMaxRamRanges = 65536;
@@ -348,10 +364,14 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   machine.iommu_evidence = std::move(iommu.evidence);
   machine.units = std::move(units.units);
 
+  machine.inventory = DiscoverDevices(kernel);
+  machine.scopes = DiscoverScopes(kernel);
+
   CrashkernelDiscovery crashkernel = DiscoverCrashkernel(kernel, session.memory());
   machine.reservations = std::move(crashkernel.reservations);
   machine.crash_kernel_loaded = std::move(crashkernel.loaded);
   ReportCaptureKernel(machine, sink);
+  machine.crash_image = std::move(crashkernel.image);
   AddRam(kernel.iomem, session.memory(), machine);
   return machine;
 }

@@ -14,7 +14,10 @@
 #include "base/known.h"
 #include "base/result.h"
 #include "dmar/unit_state.h"
+#include "kernel/crash_image.h"
+#include "kernel/device_facts.h"
 #include "kernel/discovery_options.h"
+#include "kernel/firmware_scopes.h"
 #include "vmcore/dump.h"
 #include "vmcore/memory/session.h"
 
@@ -67,9 +70,12 @@ struct MachineState {
   IommuPresence iommu = IommuPresence::kUnknown;
   std::string iommu_evidence;  // what decided it
   std::vector<UnitState> units;
+  DeviceInventory inventory;
+  FirmwareScopes scopes;
   // nullopt: the reservation could not be determined at all. Empty: known, and nothing is reserved.
   std::optional<std::vector<Reservation>> reservations;
-  Known<bool> crash_kernel_loaded;  // kexec_crash_image != NULL
+  Known<bool> crash_kernel_loaded;        // kexec_crash_image != NULL
+  std::optional<CrashImage> crash_image;  // nothing when none was loaded or that is not known
   Known<std::vector<PhysRange>>
       system_ram;  // iomem_resource "System RAM" (and the container's RAM as a rival claim)
 };

@@ -128,6 +128,33 @@ void WriteCrashKernel(JsonWriter& json, const MachineState& machine) {
   json.EndArray();
 }
 
+void WriteCrashImage(JsonWriter& json, const std::optional<CrashImage>& image) {
+  json.Key("crash_image");
+  if (!image) {
+    json.Null();
+    return;
+  }
+  json.BeginObject();
+  json.Key("place").String(fmt::format("kimage @ {:#x}", image->address.value()));
+  json.Key("file_mode");
+  if (image->file_mode) {
+    json.Bool(*image->file_mode);
+  } else {
+    json.Null();
+  }
+  json.Key("complete").Bool(image->complete);
+  json.Key("segments").BeginArray();
+  for (const ImageSegment& segment : image->segments) {
+    json.BeginObject();
+    WriteRange(json, segment.range);
+    json.Key("loaded_bytes").Number(segment.loaded_bytes);
+    WriteOptional(json, "role", std::string(ToString(segment.role)));
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+}
+
 void WriteAccounting(JsonWriter& json, const WalkAccounting& a) {
   json.BeginObject();
   json.Key("visited").Number(a.visited);
@@ -192,6 +219,38 @@ void WriteRoot(JsonWriter& json, std::string_view key, const std::optional<Table
   json.EndObject();
 }
 
+void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
+  json.Key("firmware_scopes").BeginObject();
+  json.Key("complete").Bool(scopes.complete);
+  json.Key("scopes").BeginArray();
+  for (const FirmwareScope& scope : scopes.scopes) {
+    json.BeginObject();
+    json.Key("kind").String(ToString(scope.kind));
+    json.Key("segment");
+    if (scope.segment) {
+      json.Number(*scope.segment);
+    } else {
+      json.Null();
+    }
+    if (scope.registers) json.Key("register_base").Hex(scope.registers->value());
+    if (scope.range) WriteRange(json, *scope.range);
+    if (scope.kind == ScopeKind::kUnit || scope.kind == ScopeKind::kAtsRoot) {
+      json.Key("covers_rest").Bool(scope.flag);
+    } else if (scope.kind == ScopeKind::kAtsDevices) {
+      json.Key("ats_required").Bool(scope.flag);
+    }
+    json.Key("devices").BeginArray();
+    for (const Bdf& bdf : scope.devices) json.String(ToString(bdf));
+    json.EndArray();
+    json.Key("absent_devices").Number(scope.absent);
+    json.Key("origin").String(ToString(scope.origin));
+    json.Key("place").String(scope.place);
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+}
+
 void WriteDomains(JsonWriter& json, const AuditResult& result) {
   json.Key("domains").BeginArray();
   for (const AuditedDomain& domain : result.domains) {
@@ -222,6 +281,81 @@ void WriteDomains(JsonWriter& json, const AuditResult& result) {
   json.EndArray();
 }
 
+template <typename T, typename Write>
+void WriteIfKnown(JsonWriter& json, std::string_view key, const std::optional<T>& value,
+                  Write write) {
+  json.Key(key);
+  if (value) {
+    write(*value);
+  } else {
+    json.Null();
+  }
+}
+
+// What the kernel knew of a device; null where it is not known.
+void WriteFacts(JsonWriter& json, const DeviceFacts& device, const DeviceInventory& inventory) {
+  const auto hex = [&json](auto value) { json.Hex(uint64_t{value}); };
+  const auto flag = [&json](bool value) { json.Bool(value); };
+  const auto type = [&json](DomainType value) { json.String(ToString(value)); };
+  const IommuGroup* group = device.group ? &inventory.groups[*device.group] : nullptr;
+  json.BeginObject();
+  json.Key("name").String(device.name);
+  json.Key("bus").String(device.pci ? "pci" : "other");
+  WriteIfKnown(json, "vendor_id", device.vendor, hex);
+  WriteIfKnown(json, "device_id", device.device, hex);
+  WriteIfKnown(json, "class", device.class_code, hex);
+  // An empty name: no driver is bound.
+  WriteIfKnown(json, "driver", device.driver,
+               [&json](const std::string& name) { json.String(name); });
+  WriteIfKnown(json, "bus_master", device.bus_master, flag);
+  WriteIfKnown(json, "power_state", device.power,
+               [&json](PowerState state) { json.String(ToString(state)); });
+  WriteIfKnown(json, "ats_enabled", device.ats, flag);
+  WriteIfKnown(json, "pri_enabled", device.pri, flag);
+  WriteIfKnown(json, "pasid_enabled", device.pasid, flag);
+  WriteIfKnown(json, "iommu_group", group != nullptr ? group->id : std::nullopt,
+               [&json](uint32_t id) { json.Number(id); });
+  WriteIfKnown(json, "domain_type", group != nullptr ? group->domain : std::nullopt, type);
+  WriteIfKnown(json, "default_domain_type", group != nullptr ? group->default_domain : std::nullopt,
+               type);
+  json.Key("attached");
+  if (device.attached) {
+    const KernelDomain& domain = *device.attached;
+    json.BeginObject();
+    WriteIfKnown(json, "root", domain.root, [&json](PhysAddr root) { json.Hex(root.value()); });
+    WriteIfKnown(json, "levels", domain.levels, [&json](unsigned n) { json.Number(n); });
+    WriteIfKnown(json, "did", domain.did, [&json](uint16_t did) { json.Number(did); });
+    json.Key("place").String(fmt::format("dmar_domain @ {:#x}", domain.address.value()));
+    json.EndObject();
+  } else {
+    json.Null();
+  }
+  json.Key("held_by_user").Bool(HeldByUser(device, inventory));
+  json.Key("dma_ability").String(ToString(AbilityOf(device, inventory)));
+  json.Key("place").String(
+      fmt::format("{} @ {:#x}", device.pci ? "pci_dev" : "device", device.address.value()));
+  json.EndObject();
+}
+
+// Devices of the kernel that no table entry names.
+void WriteOtherDevices(JsonWriter& json, const AuditResult& result) {
+  const DeviceInventory& inventory = result.machine.inventory;
+  std::vector<bool> attached(inventory.devices.size());
+  for (const AuditedDevice& device : result.devices) {
+    if (device.facts) attached[*device.facts] = true;
+  }
+  json.Key("device_inventory_complete").Bool(inventory.complete);
+  json.Key("other_devices").BeginArray();
+  for (size_t i = 0; i < inventory.devices.size(); ++i) {
+    const DeviceFacts& device = inventory.devices[i];
+    if (attached[i]) continue;
+    // With a filter the report speaks of the chosen devices alone.
+    if (result.filter && !(device.bdf && result.filter->Matches(*device.bdf))) continue;
+    WriteFacts(json, device, inventory);
+  }
+  json.EndArray();
+}
+
 void WriteDevices(JsonWriter& json, const AuditResult& result) {
   json.Key("devices").BeginArray();
   for (const AuditedDevice& device : result.devices) {
@@ -232,6 +366,13 @@ void WriteDevices(JsonWriter& json, const AuditResult& result) {
     json.Key("did").Number(domain.space.did.value);
     json.Key("stage").String(ToString(domain.space.stage));
     json.Key("device_tlb").Bool(device.device_tlb);
+    json.Key("dma_ability").String(ToString(device.ability));
+    json.Key("facts");
+    if (device.facts) {
+      WriteFacts(json, result.machine.inventory.devices[*device.facts], result.machine.inventory);
+    } else {
+      json.Null();
+    }
     json.EndObject();
   }
   json.EndArray();
@@ -266,9 +407,11 @@ void WriteFindings(JsonWriter& json, const AuditResult& result) {
     for (const DeviceRef& device : finding.devices) {
       json.BeginObject();
       WriteDeviceRef(json, device.bdf, device.pasid);
+      json.Key("dma_ability").String(ToString(device.ability));
       json.EndObject();
     }
     json.EndArray();
+    if (!finding.devices.empty()) json.Key("idle").Bool(finding.idle);
     if (finding.domain) json.Key("did").Number(finding.domain->value);
     if (finding.reservation) json.Key("reservation").String(ToString(*finding.reservation));
     if (finding.reserved) WriteRange(json, *finding.reserved);
@@ -285,6 +428,15 @@ void WriteFindings(JsonWriter& json, const AuditResult& result) {
         WriteRange(json, overlap.overlap);
         json.EndObject();
       }
+      json.EndArray();
+      json.Key("hits_crash_image");
+      if (finding.hits_image) {
+        json.Bool(*finding.hits_image);
+      } else {
+        json.Null();
+      }
+      json.Key("crash_image_segments").BeginArray();
+      for (const size_t index : finding.image_segments) json.Number(index);
       json.EndArray();
     }
     json.EndObject();
@@ -338,9 +490,12 @@ void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const Dia
   } else {
     json.Null();
   }
+  WriteCrashImage(json, result.machine.crash_image);
   WriteUnits(json, result);
+  WriteScopes(json, result.machine.scopes);
   WriteDomains(json, result);
   WriteDevices(json, result);
+  WriteOtherDevices(json, result);
   WriteFindings(json, result);
   json.Key("coverage").BeginObject();
   json.Key("entries");

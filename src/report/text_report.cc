@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "base/text.h"
 #include "dmar/hw/global_status_register.h"
 #include "dmar/hw/root_table_address_register.h"
 #include "report/device_list.h"
+#include "report/device_table.h"
 #include "report/info.h"
 #include "report/layout.h"
 #include "report/report.h"
@@ -53,6 +55,7 @@ class TextReport {
     CrashKernel();
     Findings();
     Units();
+    Scopes();
     Domains();
     Devices();
     Coverage();
@@ -148,6 +151,20 @@ class TextReport {
     } else {
       out_.Write("  whether a crash kernel was loaded is not known\n");
     }
+    if (machine.crash_image && options_.verbose) {
+      const auto& segments = machine.crash_image->segments;
+      for (size_t i = 0; i < segments.size(); ++i) {
+        out_.Write(fmt::format("  {}, {} of it loaded\n", SegmentText(i),
+                               HumanSize(segments[i].loaded_bytes)));
+      }
+    }
+  }
+
+  std::string SegmentText(size_t index) const {
+    const ImageSegment& segment = result_.machine.crash_image->segments[index];
+    std::string text = fmt::format("segment {}: {}", index, FormatRange(segment.range));
+    if (segment.role != SegmentRole::kUnknown) text += fmt::format(" {}", ToString(segment.role));
+    return text;
   }
 
   void Findings() {
@@ -159,11 +176,37 @@ class TextReport {
                    fmt::format("{} [{}]", Safe(finding.message), finding.kind->id), out_);
       if (!finding.devices.empty()) {
         WriteWrapped("           devices: ", DeviceList(finding.devices, !options_.verbose), out_);
+        WhoRows(finding);
       }
       OverlapRows(finding);
+      ImageRows(finding);
       if (options_.verbose || severity == Severity::kCritical) EvidenceRows(finding);
       if (options_.verbose) WriteWrapped("           ", finding.kind->explanation, out_);
     }
+  }
+
+  // Who drives the devices, and which of them could not have started anything.
+  void WhoRows(const Finding& finding) {
+    std::map<std::string, size_t> drivers;
+    std::map<std::string, size_t> idle;
+    for (const DeviceRef& device : finding.devices) {
+      if (!device.facts) continue;
+      const DeviceFacts& facts = result_.machine.inventory.devices[*device.facts];
+      if (facts.driver) ++drivers[facts.driver->empty() ? "no driver" : Safe(*facts.driver)];
+      if (device.ability == DmaAbility::kUnable) ++idle[StateText(facts)];
+    }
+    const auto row = [&](std::string_view head, const std::map<std::string, size_t>& counts) {
+      std::string text;
+      for (const auto& [name, count] : counts) {
+        text += fmt::format("{}{}", text.empty() ? "" : ", ", name);
+        if (finding.devices.size() > 1) text += fmt::format(" ({})", count);
+      }
+      if (!text.empty()) WriteWrapped(head, text, out_);
+    };
+    row("           drivers: ", drivers);
+    row(finding.idle ? "           idle at the crash, by the kernel's records: "
+                     : "           of these idle, by the kernel's records: ",
+        idle);
   }
 
   void OverlapRows(const Finding& finding) {
@@ -181,6 +224,19 @@ class TextReport {
     if (finding.overlap_count > shown) {
       out_.Write(fmt::format("           ... and {} more{}\n", finding.overlap_count - shown,
                              shown < finding.overlaps.size() ? " (-v lists them)" : ""));
+    }
+  }
+
+  // Whether the loaded crash kernel is hit, or memory it would only have used later.
+  void ImageRows(const Finding& finding) {
+    if (!finding.hits_image) return;
+    if (!*finding.hits_image) {
+      out_.Write(
+          "           no part of the loaded crash kernel: memory that it uses once it runs\n");
+      return;
+    }
+    for (const size_t index : finding.image_segments) {
+      out_.Write(fmt::format("           in the loaded crash kernel: {}\n", SegmentText(index)));
     }
   }
 
@@ -264,6 +320,34 @@ class TextReport {
     }
   }
 
+  // What firmware declared; without -v the regions of memory alone.
+  void Scopes() {
+    TextTable table({"scope", "segment", "what", "devices"});
+    for (const FirmwareScope& scope : result_.machine.scopes.scopes) {
+      if (!options_.verbose && !scope.range) continue;
+      std::vector<DeviceRef> devices;
+      for (const Bdf& bdf : scope.devices) devices.push_back({bdf, std::nullopt});
+      std::string names = DeviceList(devices, !options_.verbose);
+      if (scope.absent != 0) {
+        names += fmt::format("{}{} absent", names.empty() ? "" : ", ", scope.absent);
+      }
+      if (scope.flag && scope.kind != ScopeKind::kAtsDevices) {
+        names += names.empty() ? "all others" : ", all others";
+      }
+      std::string what = scope.flag && scope.kind == ScopeKind::kAtsDevices ? "ATS required" : "-";
+      if (scope.registers) what = fmt::format("registers {:x}", scope.registers->value());
+      if (scope.range) {
+        what = fmt::format("{} ({})", FormatRange(*scope.range), HumanSize(scope.range->size()));
+      }
+      table.AddRow({std::string(ToString(scope.kind)),
+                    scope.segment ? fmt::format("{:04x}", *scope.segment) : "-", std::move(what),
+                    names.empty() ? "none" : std::move(names)});
+    }
+    if (table.empty()) return;
+    Heading("Declared by firmware");
+    table.Write(out_);
+  }
+
   void Domains() {
     if (result_.domains.empty()) return;
     Heading("Domains");
@@ -307,53 +391,17 @@ class TextReport {
   }
 
   void Devices() {
-    if (result_.devices.empty()) return;
-    Heading("Devices");
-    TextTable table(options_.verbose
-                        ? std::vector<std::string>{"device", "pasid", "unit", "did", "reach"}
-                        : std::vector<std::string>{"devices", "unit", "did", "reach"});
-    // Without -v, devices that share a domain are one line.
-    size_t rows = 0;
-    const size_t limit = options_.verbose ? SIZE_MAX : kBriefRows;
-    const auto reach = [](const AuditedDomain& domain, bool device_tlb) {
-      std::string text = ReachText(domain);
-      if (device_tlb) text += "; device TLB (ATS)";
-      return text;
-    };
-    if (options_.verbose) {
-      for (const AuditedDevice& device : result_.devices) {
-        const AuditedDomain& domain = result_.domains[device.domain];
-        table.AddRow({ToString(device.bdf),
-                      device.pasid ? std::to_string(device.pasid->value) : "-",
-                      Safe(result_.units[device.unit].state.name),
-                      std::to_string(domain.space.did.value), reach(domain, device.device_tlb)});
-      }
-    } else {
-      for (const AuditedDomain& domain : result_.domains) {
-        if (domain.devices.empty() || ++rows > limit) continue;
-        std::vector<DeviceRef> devices;
-        bool device_tlb = false;
-        for (const size_t index : domain.devices) {
-          const AuditedDevice& device = result_.devices[index];
-          devices.push_back({device.bdf, device.pasid});
-          device_tlb = device_tlb || device.device_tlb;
-        }
-        table.AddRow({DeviceList(devices, true), Safe(result_.units[domain.unit].state.name),
-                      std::to_string(domain.space.did.value), reach(domain, device_tlb)});
-      }
+    if (!result_.devices.empty()) {
+      Heading("Devices");
+      const DeviceRows rows = options_.verbose ? RequesterTable(result_, SIZE_MAX)
+                                               : BriefDeviceTable(result_, kBriefRows);
+      rows.table.Write(out_);
+      MoreRows(rows.left_out, 0, "row");
     }
-    table.Write(out_);
-    if (rows > limit) MoreRows(rows, limit, "domain");
-  }
-
-  static std::string ReachText(const AuditedDomain& domain) {
-    if (domain.space.stage == Stage::kPassThrough) return "all memory, untranslated (pass-through)";
-    if (domain.identity == IdentityKind::kWhole) return "all memory (identity domain)";
-    if (domain.mapped_bytes == 0) return "nothing mapped";
-    return fmt::format("{} in {}{}", HumanSize(domain.mapped_bytes), Count(domain.ranges, "range"),
-                       domain.identity == IdentityKind::kRanges
-                           ? fmt::format(", {} of it 1:1", HumanSize(domain.identity_bytes))
-                           : "");
+    if (options_.verbose && !result_.machine.inventory.devices.empty()) {
+      Heading("Devices as the kernel knew them");
+      InventoryTable(result_, SIZE_MAX).table.Write(out_);
+    }
   }
 
   void Coverage() {

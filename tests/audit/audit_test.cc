@@ -481,5 +481,157 @@ TEST_CASE("a table linked everywhere is counted exactly without being walked eve
   CHECK(result.complete());
 }
 
+// What the kernel knew of the device behind a finding.
+
+DeviceFacts& AddFacts(Scene& scene) {
+  DeviceInventory& inventory = scene.machine.inventory;
+  inventory.complete = true;
+  inventory.groups.resize(1);
+  DeviceFacts& device = inventory.devices.emplace_back();
+  device.bdf = Bdf{0, 0, 0x08};
+  device.driver = "nvme";
+  device.bus_master = true;
+  device.power = PowerState::kD0;
+  device.group = 0;
+  return device;
+}
+
+TEST_CASE("the driver is named where there is room for it") {
+  Scene scene;
+  AddFacts(scene);
+  scene.Map(0x5000, 0x10003000);
+  const Finding finding = Only(scene.Audit(), findings::kOverlapWritable);
+  CHECK(finding.headline ==
+        "0000:00:01.0 (nvme) can write to 4 KiB of the crash kernel (crashk_res)");
+  CHECK_FALSE(finding.idle);
+  scene.machine.inventory.devices[0].driver = "a-very-long-name";
+  CHECK(Only(scene.Audit(), findings::kOverlapWritable).headline ==
+        "0000:00:01.0 can write to 4 KiB of the crash kernel (crashk_res)");
+  scene.machine.inventory.devices[0].driver = "\x1b[2J";
+  CHECK(Only(scene.Audit(), findings::kOverlapWritable).headline ==
+        "0000:00:01.0 can write to 4 KiB of the crash kernel (crashk_res)");
+}
+
+TEST_CASE("a device that could start nothing is as severe, and comes last of its kind") {
+  Scene scene;
+  AddFacts(scene).bus_master = false;
+  scene.Map(0x5000, 0x10003000);
+  const Finding idle = Only(scene.Audit(), findings::kOverlapWritable);
+  CHECK(idle.idle);
+  CHECK(idle.kind->severity == Severity::kCritical);
+  CHECK(idle.devices[0].ability == DmaAbility::kUnable);
+  CHECK(idle.headline == "0000:00:01.0 can write to 4 KiB of the crash kernel (crashk_res), idle");
+
+  const PhysAddr other = scene.tables.NewPage();
+  scene.tables.AttachLegacy(scene.root, 0, 0x10, other, 3, 8);
+  scene.tables.Map(other, 3, 0x5000, 0x10004000, 1, TableBuilder::kReadWrite);
+  const AuditResult both = scene.Audit();
+  REQUIRE(both.findings.size() == 2);
+  // Nothing is known of the other device: it comes first.
+  CHECK(both.findings[0].domain == DomainId{8});
+  CHECK_FALSE(both.findings[0].idle);
+  CHECK(both.findings[1].idle);
+}
+
+TEST_CASE("CMA memory under a device that user space holds is critical") {
+  Scene scene;
+  DeviceFacts& device = AddFacts(scene);
+  scene.Reserve(ReservationKind::kCma, {PhysAddr(0x30000000), PhysAddr(0x30ffffff)});
+  scene.Map(0x5000, 0x30000000);
+  CHECK(Only(scene.Audit(), findings::kOverlapCma).kind->severity == Severity::kWarning);
+  scene.machine.inventory.groups[0].domain = DomainType::kUnmanaged;
+  const Finding held = Only(scene.Audit(), findings::kOverlapCmaHeld);
+  CHECK(held.kind->severity == Severity::kCritical);
+  CHECK(held.message.find("held by user space") != std::string::npos);
+  // Only what can be written: a device that reads harms nothing.
+  Scene read;
+  AddFacts(read);
+  read.machine.inventory.groups[0].domain = DomainType::kUnmanaged;
+  read.Reserve(ReservationKind::kCma, {PhysAddr(0x30000000), PhysAddr(0x30ffffff)});
+  read.Map(0x5000, 0x30000000, TableBuilder::kRead);
+  Only(read.Audit(), findings::kOverlapReadOnly);
+  // Nothing known of the device: as it was before.
+  device.bdf.reset();
+  Only(scene.Audit(), findings::kOverlapCma);
+}
+
+TEST_CASE("an overlap hits the loaded crash kernel or memory around it") {
+  const auto hit = [](uint64_t pa, bool complete) {
+    Scene scene;
+    CrashImage& image = scene.machine.crash_image.emplace();
+    image.complete = complete;
+    image.segments = {{{PhysAddr(0x11000000), PhysAddr(0x11000fff)}, 0x800},
+                      {{PhysAddr(0x12000000), PhysAddr(0x12001fff)}, 0x2000}};
+    scene.Map(0x5000, pa);
+    const Finding finding = Only(scene.Audit(), findings::kOverlapWritable);
+    return std::pair(finding.hits_image, finding.image_segments);
+  };
+  using Hit = std::pair<std::optional<bool>, std::vector<size_t>>;
+  CHECK(hit(0x10fff000, true) == Hit{false, {}});
+  CHECK(hit(0x11000000, true) == Hit{true, {0}});
+  CHECK(hit(0x11001000, true) == Hit{false, {}});
+  CHECK(hit(0x12001000, true) == Hit{true, {1}});
+  CHECK(hit(0x12002000, true) == Hit{false, {}});
+  // Segments may be missing: what is hit is known, what is not hit is not.
+  CHECK(hit(0x11000000, false) == Hit{true, {0}});
+  CHECK(hit(0x12002000, false) == Hit{std::nullopt, {}});
+}
+
+// Memory that firmware wants the device to reach.
+
+FirmwareScope Region(uint64_t first, uint64_t last) {
+  FirmwareScope scope;
+  scope.kind = ScopeKind::kReservedMemory;
+  scope.range = PhysRange{PhysAddr(first), PhysAddr(last)};
+  scope.devices = {{0, 0, 0x08}};
+  scope.place = "test";
+  return scope;
+}
+
+TEST_CASE("a region outside RAM that is mapped at its own address is as it should be") {
+  Scene scene;
+  scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
+  scene.Map(0x7f000000, 0x7f000000);
+  scene.Map(0x7f001000, 0x7f001000);
+  CHECK(scene.Audit().findings.empty());
+}
+
+TEST_CASE("a region that is not mapped in full") {
+  for (const uint64_t bits : {TableBuilder::kRead, TableBuilder::kReadWrite}) {
+    Scene scene;
+    scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
+    scene.Map(0x7f000000, 0x7f000000);
+    // Readable alone, or at another address.
+    scene.Map(0x7f001000, bits == TableBuilder::kRead ? 0x7f001000 : 0x7f002000, bits);
+    const Finding finding = Only(scene.Audit(), findings::kRegionNotMapped);
+    CHECK(finding.devices == std::vector<DeviceRef>{{{0, 0, 8}, {}}});
+    // Who holds the device for itself maps what it likes.
+    AddFacts(scene);
+    scene.machine.inventory.groups[0].domain = DomainType::kUnmanaged;
+    CHECK(scene.Audit().findings.empty());
+    scene.machine.inventory.groups[0].domain = DomainType::kDma;
+    CHECK(scene.Audit().findings.size() == 1);
+  }
+}
+
+TEST_CASE("a region in RAM, and one over the crash kernel") {
+  const auto kinds = [](uint64_t first, uint64_t last) {
+    Scene scene;
+    scene.machine.scopes.scopes = {Region(first, last)};
+    std::vector<std::string_view> ids;
+    for (const Finding& finding : scene.Audit().findings) {
+      CHECK(finding.headline.size() <= kMaxHeadline);
+      ids.push_back(finding.kind->id);
+    }
+    return ids;
+  };
+  using Ids = std::vector<std::string_view>;
+  CHECK(kinds(0x40000000, 0x40000fff) == Ids{"rmrr.not-mapped"});
+  CHECK(kinds(0x3ffff000, 0x3fffffff) == Ids{"rmrr.in-ram", "rmrr.not-mapped"});
+  CHECK(kinds(0x0ffff000, 0x0fffffff) == Ids{"rmrr.in-ram", "rmrr.not-mapped"});
+  CHECK(kinds(0x0ffff000, 0x10000fff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
+  CHECK(kinds(0x1ffff000, 0x1fffffff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
+}
+
 }  // namespace
 }  // namespace dmaudit

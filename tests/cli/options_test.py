@@ -67,7 +67,8 @@ class CrashkernelTest(CliTest):
         self.assertTrue(critical)
         hits = [(o["iova"], o["len"], o["pa"], o["perm"]) for f in critical
                 for o in f["subject"]["overlaps"]
-                if {"bdf": row["bdf"], "pasid": row["pasid"]} in f["subject"]["devices"]]
+                if (row["bdf"], row["pasid"]) in [(d["bdf"], d["pasid"])
+                                                 for d in f["subject"]["devices"]]]
         self.assertIn((row["iova"], row["len"], row["pa"], row["perm"]), hits)
         text = run(fixture(CLEAN), "--crashkernel", f"{start:x}-{end:x}")
         self.assertTrue(text.out.startswith("CRITICAL: "), text)

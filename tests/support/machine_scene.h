@@ -49,20 +49,38 @@ class MachineScene {
     uint64_t start, end;
     std::vector<Range> children;
   };
+  // A PCI function on bus 0, or on bus 1 behind it; each has an IOMMU group of its own.
+  struct Device {
+    uint8_t bus, devfn;
+    std::string driver;  // empty: none
+    uint64_t domain_type = 11;
+    bool bus_master = true;
+    uint32_t power = 0;
+  };
 
   // Knobs.
   bool has_reg_phys = true;
   bool has_segment = true;
   bool has_copied_tables = true;
   bool has_ir_table = true;
-  bool bit_fields = true;  // false: ignored is a byte of its own
+  bool bit_fields = true;        // false: ignored is a byte of its own
+  bool has_group_device = true;  // false: the element of a group's list is struct iommu_device
+  bool has_dev_iommu = true;     // false: archdata.iommu leads to the driver's data
+  bool has_group_owner = true;   // false: as before 5.19
+  std::vector<Device> devices = {{0, 0x08, "nvme"}};
+  // How a domain keeps its ids: one for all units, an array by unit, an xarray by unit.
+  enum class DomainIds { kOne, kArray, kXarray } domain_ids = DomainIds::kXarray;
+  // A device that is not PCI, attached under 0000:f0:01.0, in the group of the first device.
+  bool platform_device = false;
   uint32_t name_length = 13;
   unsigned units = 1;
   std::vector<Variable> variables = {
       {"dmar_drhd_units", 16}, {"iommu_device_list", 16}, {"intel_iommu_enabled", 4},
       {"intel_iommu_sm", 4},   {"eim_mode", 4},           {"intel_iommu_ops", 64},
       {"crashk_res", 64},      {"crashk_low_res", 64},    {"kexec_crash_image", 8},
-      {"iomem_resource", 64},  {"saved_command_line", 8}};
+      {"iomem_resource", 64},  {"saved_command_line", 8}, {"pci_root_buses", 16},
+      {"pci_bus_type", 64},    {"dmar_rmrr_units", 16},   {"dmar_atsr_units", 16},
+      {"dmar_satc_units", 16}, {"iommu_group_kset", 8}};
   std::vector<Range> iomem = {
       {"System RAM", 0x1000, 0x9ffff, {}},
       {"System RAM",
@@ -99,6 +117,7 @@ class MachineScene {
     BuildTypes();
     BuildVariables();
     BuildUnits();
+    BuildDevices();
     BuildResources();
     BuildLog();
     BuildVmcoreinfo();
@@ -117,17 +136,83 @@ class MachineScene {
     if (dot == std::string::npos) return base;
     std::string type = place.substr(0, dot);
     while (type.back() >= '0' && type.back() <= '9') type.pop_back();
-    static const std::map<std::string, std::string> kTypes = {{"iommu", "intel_iommu"},
-                                                              {"drhd", "dmar_drhd_unit"},
-                                                              {"crashk_res", "resource"},
-                                                              {"crashk_low_res", "resource"},
-                                                              {"iomem_resource", "resource"}};
+    static const std::map<std::string, std::string> kTypes = {
+        {"iommu", "intel_iommu"},   {"drhd", "dmar_drhd_unit"},     {"pci", "pci_dev"},
+        {"bus", "pci_bus"},         {"group", "iommu_group"},       {"domain", "iommu_domain"},
+        {"crashk_res", "resource"}, {"crashk_low_res", "resource"}, {"iomem_resource", "resource"}};
     const auto it = kTypes.find(type);
     return base + offsets_.at((it == kTypes.end() ? "resource" : it->second) + place.substr(dot));
   }
   void Set(const std::string& place, uint64_t value) { Put(At(place), value); }
   void Set32(const std::string& place, uint32_t value) {
     memory_->WriteU32(PhysAddr(Physical(At(place))), value);
+  }
+  // Attaches the first device to a domain of id 9 with the top table at `root`, by the driver's own
+  // records. `depth` nodes of the xarray are above the entry.
+  void Attach(uint64_t root, unsigned levels, unsigned depth = 0) {
+    for (const char* name : {"info", "holder", "own", "own-info"}) {
+      if (!places_.contains(name)) Allocate(name);
+    }
+    const uint64_t device = At("pci0.dev");
+    if (has_dev_iommu) {
+      SetWord("holder", "dev_iommu.priv", At("info"));
+      Put(device + offsets_.at("device.iommu"), At("holder"));
+    } else {
+      Put(device + offsets_.at("device.archdata"), At("info"));
+    }
+    SetWord("info", "device_domain_info.dev", device);
+    SetWord("info", "device_domain_info.iommu", At("iommu0"));
+    SetWord("info", "device_domain_info.domain", At("own"));
+    SetWord("own", "dmar_domain.pgd", kDirect + root);
+    SetWord("own", "dmar_domain.agaw", levels - 2);
+    SetWord("own-info", "iommu_domain_info.did", 9);
+    if (domain_ids == DomainIds::kOne) SetWord("own", "dmar_domain.id", 9);
+    if (domain_ids == DomainIds::kArray) SetWord("own", "dmar_domain.iommu_did", 9);
+    if (domain_ids != DomainIds::kXarray) return;
+    uint64_t entry = At("own-info");
+    for (unsigned i = 0; i < depth; ++i) {
+      const std::string node = "node" + std::to_string(i);
+      Allocate(node);
+      SetWord(node, "xa_node.shift", 6 * i);
+      SetWord(node, "xa_node.slots", entry);
+      entry = At(node) + 2;
+    }
+    Put(At("own") + offsets_.at("dmar_domain.iommu_array") + offsets_.at("xarray.xa_head"), entry);
+  }
+  // One more entry of a list of scopes ("rmrr", "atsr", "satc"): two devices 0000:00:01.0 and
+  // 0000:02:00.0, and one that does not exist. Its name is `list` and its number.
+  void AddScope(const std::string& list, uint64_t first = 0, uint64_t last = 0) {
+    const std::string type = "dmar_" + list + "_unit";
+    const std::string name = list + std::to_string(scopes_++);
+    Allocate(name);
+    Allocate(name + "-header");
+    Allocate(name + "-devices");
+    LinkInto(At("dmar_" + list + "_units"), At(name), scope_tails_);
+    SetWord(name, type + ".hdr", At(name + "-header"));
+    SetWord(name, type + ".base_address", first);
+    SetWord(name, type + ".end_address", last);
+    SetWord(name, type + ".devices", At(name + "-devices"));
+    SetWord(name, type + ".devices_cnt", 3);
+    const uint64_t size = (offsets_.at("dmar_dev_scope.devfn") + 8) / 8 * 8;
+    uint64_t at = At(name + "-devices");
+    for (const uint64_t id : {0x0800, 0x0002, 0}) {
+      Put(at + offsets_.at("dmar_dev_scope.dev"), id == 0 ? 0 : At(name));
+      memory_->WriteU32(PhysAddr(Physical(at + offsets_.at("dmar_dev_scope.bus"))),
+                        static_cast<uint32_t>(id));
+      at += size;
+    }
+  }
+  // One more piece of the loaded crash kernel.
+  void AddSegment(uint64_t at, uint64_t size, uint64_t loaded) {
+    const uint64_t segment = At("kimage") + offsets_.at("kimage.segment") + 32 * segments_;
+    Put(segment + offsets_.at("kexec_segment.bufsz"), loaded);
+    Put(segment + offsets_.at("kexec_segment.mem"), at);
+    Put(segment + offsets_.at("kexec_segment.memsz"), size);
+    SetWord("kimage", "kimage.nr_segments", ++segments_);
+  }
+  // A member of an object that has no type of its own by name: "type.member".
+  void SetWord(const std::string& object, const std::string& member, uint64_t value) {
+    Put(At(object) + offsets_.at(member), value);
   }
   void SetState(const std::string& place, ByteState state) {
     memory_->SetPageState(PhysAddr(Physical(At(place))), state);
@@ -202,9 +287,22 @@ class MachineScene {
                                  {"devices", pointer, 8},
                                  {"devices_cnt", u32, 4},
                                  {"iommu", pointer, 8}});
+    for (const char* name : {"dmar_rmrr_unit", "dmar_atsr_unit", "dmar_satc_unit"}) {
+      Structure(name, {{"list", list, 16},
+                       {"hdr", pointer, 8},
+                       {"base_address", u64, 8},
+                       {"end_address", u64, 8},
+                       {"devices", pointer, 8},
+                       {"devices_cnt", u32, 4},
+                       {"include_all", u8, 1},
+                       {"atc_required", u8, 1}});
+    }
+    for (const char* name : {"acpi_dmar_reserved_memory", "acpi_dmar_atsr", "acpi_dmar_satc"}) {
+      Structure(name, {{"header", u32, 4}, {"reserved", u16, 2}, {"segment", u16, 2}});
+    }
     Structure("dmar_dev_scope", {{"dev", pointer, 8}, {"bus", u8, 1}, {"devfn", u8, 1}});
     const uint32_t device = btf_.next_id();
-    Structure("iommu_device", {{"list", list, 16}, {"ops", pointer, 8}});
+    Structure("iommu_device", {{"list", list, 16}, {"ops", pointer, 8}, {"dev", pointer, 8}});
     Structure("intel_iommu", {{"reg", pointer, 8},
                               {"reg_phys", u64, 8, has_reg_phys},
                               {"reg_size", u64, 8, has_reg_phys},
@@ -219,7 +317,7 @@ class MachineScene {
                               {"prq", pointer, 8},
                               {"qi", pointer, 8},
                               {"ir_table", pointer, 8, has_ir_table},
-                              {"iommu", device, 24},
+                              {"iommu", device, 32},
                               {"flags", u32, 4},
                               {"drhd", pointer, 8}});
     Structure("q_inval", {{"q_lock", u32, 4}, {"desc", pointer, 8}});
@@ -233,11 +331,84 @@ class MachineScene {
                            {"sibling", pointer, 8},
                            {"child", pointer, 8}});
     Structure("range", {{"start", u64, 8}, {"end", u64, 8}});
+    BuildDeviceTypes(u32, u16, u8, pointer, list);
+    const uint32_t segment = btf_.next_id();
+    Structure("kexec_segment",
+              {{"buf", pointer, 8}, {"bufsz", u64, 8}, {"mem", u64, 8}, {"memsz", u64, 8}});
+    Structure("kimage", {{"start", u64, 8},
+                         {"nr_segments", u64, 8},
+                         {"segment", btf_.Array(segment, 16), 16 * 32},
+                         {"file_mode", u8, 1},
+                         {"kernel_buf_len", u64, 8},
+                         {"initrd_buf_len", u64, 8},
+                         {"elf_load_addr", u64, 8}});
     Structure("task_struct", {{"state", u64, 8}});
     const std::vector<std::byte> blob = btf_.Build();
     memory_->Write(PhysAddr(Physical(kBtf)), blob);
     places_["__start_BTF"] = kBtf;
     places_["__stop_BTF"] = kBtf + blob.size();
+  }
+  void BuildDeviceTypes(uint32_t u32, uint32_t u16, uint32_t u8, uint32_t pointer, uint32_t list) {
+    const uint32_t kobject = btf_.next_id();
+    Structure("kobject", {{"name", pointer, 8}, {"entry", list, 16}});
+    Structure("kset", {{"list", list, 16}});
+    const uint32_t archdata = btf_.next_id();
+    Structure("dev_archdata", {{"iommu", pointer, 8}});
+    const uint32_t device = btf_.next_id();
+    Structure("device", {{"kobj", kobject, 24},
+                         {"init_name", pointer, 8},
+                         {"bus", pointer, 8},
+                         {"driver", pointer, 8},
+                         {"archdata", archdata, 8, !has_dev_iommu},
+                         {"iommu_group", pointer, 8},
+                         {"iommu", pointer, 8, has_dev_iommu}});
+    Structure("pci_bus", {{"node", list, 16},
+                          {"children", list, 16},
+                          {"devices", list, 16},
+                          {"sysdata", pointer, 8},
+                          {"number", u8, 1}});
+    Structure("pci_sysdata", {{"domain", u32, 4}, {"node", u32, 4}});
+    Structure("pci_dev", {{"bus_list", list, 16},
+                          {"bus", pointer, 8},
+                          {"devfn", u32, 4},
+                          {"vendor", u16, 2},
+                          {"device", u16, 2},
+                          {"class", u32, 4},
+                          {"hdr_type", u8, 1},
+                          {"current_state", u32, 4},
+                          {"is_busmaster", u8, 1},
+                          {"ats_enabled", u8, 1},
+                          {"pri_enabled", u8, 1},
+                          {"pasid_enabled", u8, 1},
+                          {"dev", device, 72}});
+    Structure("device_driver", {{"name", pointer, 8}, {"bus", pointer, 8}});
+    Structure("iommu_group", {{"kobj", kobject, 24},
+                              {"devices", list, 16},
+                              {"id", u32, 4},
+                              {"default_domain", pointer, 8},
+                              {"blocking_domain", pointer, 8, has_group_owner},
+                              {"domain", pointer, 8},
+                              {"owner", pointer, 8, has_group_owner}});
+    if (has_group_device) Structure("group_device", {{"list", list, 16}, {"dev", pointer, 8}});
+    Structure("iommu_domain", {{"type", u32, 4}, {"ops", pointer, 8}});
+    Structure("dev_iommu", {{"priv", pointer, 8}});
+    const uint32_t xarray = btf_.next_id();
+    Structure("xarray", {{"xa_flags", u32, 4}, {"xa_head", pointer, 8}});
+    Structure("xa_node", {{"shift", u8, 1}, {"slots", btf_.Array(pointer, 64), 64 * 8}});
+    Structure("iommu_domain_info", {{"iommu", pointer, 8}, {"did", u16, 2}});
+    Structure("dmar_domain",
+              {{"pgd", pointer, 8},
+               {"agaw", u32, 4},
+               {"id", u32, 4, domain_ids == DomainIds::kOne},
+               {"iommu_did", btf_.Array(u16, 16), 32, domain_ids == DomainIds::kArray},
+               {"iommu_array", xarray, 16, domain_ids == DomainIds::kXarray}});
+    Structure("device_domain_info", {{"link", list, 16},
+                                     {"segment", u32, 4, has_segment},
+                                     {"bus", u8, 1},
+                                     {"devfn", u8, 1},
+                                     {"dev", pointer, 8},
+                                     {"iommu", pointer, 8},
+                                     {"domain", pointer, 8}});
   }
   void BuildVariables() {
     uint64_t next = kData;
@@ -271,7 +442,11 @@ class MachineScene {
       PutText(text, "root=/dev/vda intel_iommu=on");
       Set("saved_command_line", text);
     }
-    if (places_.contains("kexec_crash_image")) Set("kexec_crash_image", kSlab);
+    if (places_.contains("kexec_crash_image")) {
+      Set("kexec_crash_image", Allocate("kimage"));
+      AddSegment(0x21000000, 0x200000, 0x100000);
+      AddSegment(0x2f000000, 0x1000, 0x1000);
+    }
     if (places_.contains("intel_iommu_enabled")) Set32("intel_iommu_enabled", 1);
     if (places_.contains("crashk_res")) {
       Set("crashk_res.start", 0x20000000);
@@ -287,7 +462,8 @@ class MachineScene {
   }
   void BuildUnits() {
     std::map<uint64_t, uint64_t> last;
-    for (const char* list : {"dmar_drhd_units", "iommu_device_list"}) {
+    for (const char* list : {"dmar_drhd_units", "iommu_device_list", "dmar_rmrr_units",
+                             "dmar_atsr_units", "dmar_satc_units"}) {
       if (places_.contains(list)) Put(At(list), At(list));
     }
     for (unsigned i = 0; i < units; ++i) {
@@ -319,6 +495,86 @@ class MachineScene {
         Put(device + 16, places_["intel_iommu_ops"]);
       }
     }
+  }
+  void EmptyList(uint64_t head) { Put(head, head); }
+  void BuildBus(const std::string& name, uint64_t list, uint8_t number,
+                std::map<uint64_t, uint64_t>& last) {
+    Allocate(name);
+    LinkInto(list, At(name + ".node"), last);
+    EmptyList(At(name + ".children"));
+    EmptyList(At(name + ".devices"));
+    Set(name + ".sysdata", At("sysdata"));
+    Set(name + ".number", number);
+  }
+  void BuildDevices() {
+    if (!places_.contains("pci_root_buses")) return;
+    std::map<uint64_t, uint64_t> last;
+    EmptyList(At("pci_root_buses"));
+    Allocate("sysdata");
+    Allocate("kset");
+    if (places_.contains("iommu_group_kset")) Set("iommu_group_kset", At("kset"));
+    EmptyList(At("kset"));
+    BuildBus("bus0", At("pci_root_buses"), 0, last);
+    BuildBus("bus1", At("bus0.children"), 1, last);
+    for (size_t i = 0; i < devices.size(); ++i) {
+      const Device& device = devices[i];
+      const std::string n = std::to_string(i);
+      const std::string pci = "pci" + n;
+      Allocate(pci);
+      const std::string bus = "bus" + std::to_string(device.bus);
+      LinkInto(At(bus + ".devices"), At(pci + ".bus_list"), last);
+      Set(pci + ".bus", At(bus));
+      Set32(pci + ".devfn", device.devfn);
+      Set32(pci + ".vendor", 0x1b36 | 0x0010 << 16);
+      Set32(pci + ".class", 0x010802);
+      Set32(pci + ".current_state", device.power);
+      Set32(pci + ".is_busmaster", device.bus_master);
+      Allocate("group" + n);
+      Allocate("domain" + n);
+      Set32("domain" + n + ".type", static_cast<uint32_t>(device.domain_type));
+      Set("group" + n + ".domain", At("domain" + n));
+      Set("group" + n + ".default_domain", At("domain" + n));
+      Set32("group" + n + ".id", static_cast<uint32_t>(i + 3));
+      EmptyList(At("group" + n + ".devices"));
+      LinkInto(At("kset"), At("group" + n + ".kobj") + 8, last);
+      const uint64_t dev = At(pci + ".dev");
+      Put(dev + offsets_.at("device.bus"), At("pci_bus_type"));
+      Put(dev + offsets_.at("device.iommu_group"), At("group" + n));
+      AddToGroup("group" + n, dev, last);
+      if (device.driver.empty()) continue;
+      const std::string driver = "driver" + n;
+      Allocate(driver);
+      SetWord(driver, "device_driver.name", At(driver) + 0x100);
+      PutText(At(driver) + 0x100, device.driver);
+      Put(dev + offsets_.at("device.driver"), At(driver));
+    }
+    if (platform_device) BuildPlatformDevice(last);
+  }
+  void AddToGroup(const std::string& group, uint64_t device, std::map<uint64_t, uint64_t>& last) {
+    const std::string element = "element" + std::to_string(places_.size());
+    const std::string type = has_group_device ? "group_device" : "iommu_device";
+    Allocate(element);
+    LinkInto(At(group + ".devices"), At(element), last);
+    SetWord(element, type + ".dev", device);
+  }
+  void BuildPlatformDevice(std::map<uint64_t, uint64_t>& last) {
+    Allocate("platform");
+    Allocate("info");
+    Allocate("holder");
+    PutText(At("platform") + 0x100, "INT33C0:00");
+    SetWord("platform", "device.kobj", At("platform") + 0x100);
+    SetWord("platform", "device.iommu_group", At("group0"));
+    SetWord("info", "device_domain_info.dev", At("platform"));
+    SetWord("info", "device_domain_info.iommu", At("iommu0"));
+    memory_->WriteU32(PhysAddr(Physical(At("info") + offsets_.at("device_domain_info.bus"))),
+                      0x08f0);
+    if (has_dev_iommu) {
+      SetWord("holder", "dev_iommu.priv", At("info"));
+      SetWord("platform", "device.iommu", At("holder"));
+    } else {
+      SetWord("platform", "device.archdata", At("info"));
+    }
+    AddToGroup("group0", At("platform"), last);
   }
   uint64_t BuildResource(const Range& range, const std::string& label) {
     const uint64_t at = Allocate(label);
@@ -360,6 +616,9 @@ class MachineScene {
 
   FakeMemory* memory_;
   BtfBuilder btf_;
+  uint64_t segments_ = 0;  // of the crash kernel
+  unsigned scopes_ = 0;
+  std::map<uint64_t, uint64_t> scope_tails_;
   std::map<std::string, uint64_t> places_;   // variables and objects
   std::map<std::string, uint64_t> offsets_;  // "type.member" -> bytes
 };

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/discover_devices.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "kernel/type_view.h"
+
+namespace dmaudit {
+namespace {
+
+// Driver names are module names, device names bus addresses or ACPI names.
+constexpr size_t kMaxDriverName = 64;
+constexpr size_t kMaxDeviceName = 64;
+
+// Markers that older kernels keep instead of a pointer to their device data.
+constexpr uint64_t kDummyInfo = UINT64_MAX;
+constexpr uint64_t kDeferredInfo = UINT64_MAX - 1;
+
+// Level of a generic page table's top, beside its address.
+constexpr uint64_t kTopLevel = 7;
+// XA_CHUNK_SIZE of 64-bit kernels.
+constexpr uint64_t kXarraySlots = 64;
+
+class DeviceReader {
+ public:
+  explicit DeviceReader(const KernelView& kernel) : kernel_(kernel) {}
+
+  DeviceInventory Read() {
+    inventory_.complete = ReadTree();
+    ReadGroups();
+    Sort();
+    return std::move(inventory_);
+  }
+
+ private:
+  StructView View(KernelVa address, const char* type) const {
+    return {kernel_.reader, kernel_.types, address, type};
+  }
+  void Note(std::string_view context, const Error& error) {
+    ReportFailure(kernel_.sink, Effect::kNote, context, error);
+  }
+
+  // A member that a layout may lack; a read that fails is told once per device.
+  std::optional<uint64_t> Integer(const StructView& view, std::string_view path) {
+    if (!view.Has(path)) return std::nullopt;
+    const Result<uint64_t> value = view.Integer(path);
+    if (value) return *value;
+    if (!told_) Note("device facts", value.error());
+    told_ = true;
+    return std::nullopt;
+  }
+  std::optional<bool> Flag(const StructView& view, std::string_view path) {
+    const std::optional<uint64_t> value = Integer(view, path);
+    if (!value) return std::nullopt;
+    return *value != 0;
+  }
+
+  // The PCI tree. True when all of it was read.
+  bool ReadTree() {
+    const Result<KernelVa> roots = kernel_.symbols.Find("pci_root_buses");
+    if (!roots) {
+      Note("PCI devices (names, drivers and state of devices)", roots.error());
+      return false;
+    }
+    bool complete = true;
+    std::vector<KernelVa> buses;
+    const auto add_buses = [&](KernelVa head) {
+      const Status walked = WalkList(kernel_.reader, kernel_.types, head, "pci_bus", "node",
+                                     kMaxPciBuses - buses_, [&](const StructView& bus) {
+                                       ++buses_;
+                                       if (!seen_.insert(bus.address().value()).second) return true;
+                                       buses.push_back(bus.address());
+                                       return true;
+                                     });
+      if (walked) return;
+      Note("PCI buses (devices of some have no facts)", walked.error());
+      complete = false;
+    };
+    add_buses(*roots);
+    // `buses` grows while it is gone through.
+    for (size_t i = 0; i < buses.size(); ++i) {
+      const StructView bus = View(buses[i], "pci_bus");
+      complete = ReadBus(bus) && complete;
+      const Result<KernelVa> children = bus.AddressOf("children");
+      if (children) {
+        add_buses(*children);
+      } else {
+        Note("PCI buses", children.error());
+        complete = false;
+      }
+    }
+    return complete;
+  }
+
+  bool ReadBus(const StructView& bus) {
+    const Result<KernelVa> devices = bus.AddressOf("devices");
+    if (!devices) {
+      Note("PCI devices", devices.error());
+      return false;
+    }
+    const Status walked = WalkList(kernel_.reader, kernel_.types, *devices, "pci_dev", "bus_list",
+                                   kMaxPciDevices - listed_, [&](const StructView& device) {
+                                     ++listed_;
+                                     AddFromBus(device, bus.address());
+                                     return true;
+                                   });
+    if (walked) return true;
+    Note("PCI devices (the rest of a bus has no facts)", walked.error());
+    return false;
+  }
+
+  // A damaged list leads to what is no device: a device points back to its bus.
+  void AddFromBus(const StructView& device, KernelVa bus) {
+    const Result<KernelVa> back = device.Pointer("bus");
+    if (!back) return Note("PCI device (it has no facts)", back.error());
+    if (*back == bus) return AddPci(device);
+    kernel_.sink.Note("kernel.damaged",
+                      "{} is {:#x}, but it is listed by the bus at {:#x}: no facts",
+                      device.Place("bus"), back->value(), bus.value());
+  }
+
+  // Segment and bus number of a bus, read once.
+  using BusNumber = std::pair<std::optional<uint32_t>, std::optional<uint8_t>>;
+  BusNumber NumberOf(KernelVa bus) {
+    const auto known = bus_numbers_.find(bus.value());
+    if (known != bus_numbers_.end()) return known->second;
+    BusNumber number;
+    const StructView view = View(bus, "pci_bus");
+    if (const auto value = Integer(view, "number")) number.second = static_cast<uint8_t>(*value);
+    // x86 keeps the segment in struct pci_sysdata, whose first member it has always been; kernels
+    // built without PCI_DOMAINS have one segment.
+    const Result<KernelVa> sysdata = view.Pointer("sysdata");
+    if (sysdata && sysdata->value() != 0) {
+      if (const auto domain = Integer(View(*sysdata, "pci_sysdata"), "domain")) {
+        number.first = static_cast<uint32_t>(*domain);
+      }
+    }
+    bus_numbers_.emplace(bus.value(), number);
+    return number;
+  }
+
+  void AddPci(const StructView& pci) {
+    if (!seen_.insert(pci.address().value()).second) return;
+    told_ = false;
+    DeviceFacts facts;
+    facts.address = pci.address();
+    const auto narrow = [&](std::string_view path, auto& out) {
+      using Value = typename std::decay_t<decltype(out)>::value_type;
+      if (const auto value = Integer(pci, path)) out = static_cast<Value>(*value);
+    };
+    narrow("vendor", facts.vendor);
+    narrow("device", facts.device);
+    narrow("class", facts.class_code);
+    if (const auto type = Integer(pci, "hdr_type")) facts.bridge = (*type & 0x7f) != 0;
+    facts.bus_master = Flag(pci, "is_busmaster");
+    if (const auto state = Integer(pci, "current_state"); state && *state <= 4) {
+      facts.power = static_cast<PowerState>(*state);
+    }
+    facts.ats = Flag(pci, "ats_enabled");
+    facts.pri = Flag(pci, "pri_enabled");
+    facts.pasid = Flag(pci, "pasid_enabled");
+    const std::optional<uint64_t> devfn = Integer(pci, "devfn");
+    const std::optional<uint64_t> bus = Integer(pci, "bus");
+    if (devfn && bus) {
+      const auto [segment, number] = NumberOf(KernelVa(*bus));
+      // Segments above 16 bits are the kernel's own (VMD): no unit sees their requester ids.
+      if (segment && number && *segment <= 0xffff && *devfn <= 0xff) {
+        facts.bdf = Bdf{static_cast<uint16_t>(*segment), *number, static_cast<uint8_t>(*devfn)};
+        facts.name = ToString(*facts.bdf);
+      } else if (segment && number && *devfn <= 0xff) {
+        facts.name =
+            fmt::format("{:04x}:{:02x}:{:02x}.{:x}", *segment, *number, *devfn >> 3, *devfn & 7);
+      }
+    }
+    const Result<KernelVa> device = pci.AddressOf("dev");
+    if (device) AddDevice(View(*device, "device"), facts);
+    inventory_.devices.push_back(std::move(facts));
+  }
+
+  // What every struct device has: name, driver, group.
+  void AddDevice(const StructView& device, DeviceFacts& facts) {
+    in_inventory_.insert(device.address().value());
+    if (facts.name.empty()) facts.name = NameOf(device);
+    if (const auto driver = Integer(device, "driver")) facts.driver = DriverName(KernelVa(*driver));
+    if (const auto group = Integer(device, "iommu_group"); group && *group != 0) {
+      facts.group = GroupAt(KernelVa(*group));
+    }
+    facts.attached = AttachedTo(device);
+  }
+
+  std::string NameOf(const StructView& device) {
+    for (const char* path : {"init_name", "kobj.name"}) {
+      const Result<std::string> name = device.String(path, kMaxDeviceName);
+      if (name && !name->empty()) return *name;
+    }
+    return fmt::format("device at {:#x}", device.address().value());
+  }
+
+  std::optional<std::string> DriverName(KernelVa driver) {
+    if (driver.value() == 0) return std::string();
+    const auto known = drivers_.find(driver.value());
+    if (known != drivers_.end()) return known->second;
+    const Result<std::string> name = View(driver, "device_driver").String("name", kMaxDriverName);
+    std::optional<std::string> read;
+    if (name && !name->empty()) {
+      read = *name;
+    } else if (!name) {
+      Note("driver", name.error());
+    }
+    drivers_.emplace(driver.value(), read);
+    return read;
+  }
+
+  std::optional<DomainType> TypeOf(const std::optional<uint64_t>& domain) {
+    if (!domain || *domain == 0) return std::nullopt;
+    const auto type = Integer(View(KernelVa(*domain), "iommu_domain"), "type");
+    if (!type) return std::nullopt;
+    return DomainTypeOf(*type);
+  }
+
+  size_t GroupAt(KernelVa address) {
+    const auto [known, fresh] = groups_.try_emplace(address.value(), inventory_.groups.size());
+    if (!fresh) return known->second;
+    IommuGroup group;
+    group.address = address;
+    const StructView view = View(address, "iommu_group");
+    if (const auto id = Integer(view, "id")) group.id = static_cast<uint32_t>(*id);
+    const std::optional<uint64_t> current = Integer(view, "domain");
+    group.domain = TypeOf(current);
+    group.default_domain = TypeOf(Integer(view, "default_domain"));
+    const std::optional<uint64_t> blocking = Integer(view, "blocking_domain");
+    // Where the driver has no domain that blocks, an empty one of another type does.
+    if (current && blocking && *current != 0 && *current == *blocking) {
+      group.domain = DomainType::kBlocked;
+    }
+    group.owned = Flag(view, "owner");
+    inventory_.groups.push_back(group);
+    return known->second;
+  }
+
+  // Devices that only the groups know.
+  void ReadGroups() {
+    const Result<KernelVa> variable = kernel_.symbols.Find("iommu_group_kset");
+    if (!variable) return;
+    const Result<uint64_t> kset = kernel_.reader.ReadU64(*variable);
+    if (!kset) return Note("iommu_group_kset (devices that are not PCI)", kset.error());
+    if (*kset == 0) return;
+    const Result<KernelVa> list = View(KernelVa(*kset), "kset").AddressOf("list");
+    if (!list) return Note("IOMMU groups", list.error());
+    const Result<MemberLayout> offset = kernel_.types.Member("iommu_group", "kobj");
+    if (!offset) return Note("IOMMU groups", offset.error());
+    size_t members = 0;
+    const Status walked =
+        WalkList(kernel_.reader, kernel_.types, *list, "kobject", "entry", kMaxIommuGroups,
+                 [&](const StructView& object) {
+                   const KernelVa group(object.address().value() - offset->bit_offset / 8);
+                   ReadMembers(View(group, "iommu_group"), members);
+                   return true;
+                 });
+    if (!walked) Note("IOMMU groups (devices that are not PCI)", walked.error());
+  }
+
+  void ReadMembers(const StructView& group, size_t& members) {
+    const Result<KernelVa> list = group.AddressOf("devices");
+    if (!list) return Note("IOMMU groups", list.error());
+    // The element was struct iommu_device before 4.11 and is struct group_device since.
+    const char* type = View(*list, "group_device").Has("dev") ? "group_device" : "iommu_device";
+    const Status walked = WalkList(kernel_.reader, kernel_.types, *list, type, "list",
+                                   kMaxPciDevices - members, [&](const StructView& element) {
+                                     ++members;
+                                     AddMember(element, group.address());
+                                     return true;
+                                   });
+    if (!walked) Note("IOMMU group (devices that are not PCI)", walked.error());
+  }
+
+  void AddMember(const StructView& element, KernelVa group) {
+    const Result<KernelVa> address = element.Pointer("dev");
+    if (!address) return Note("IOMMU group", address.error());
+    if (address->value() == 0 || in_inventory_.contains(address->value())) return;
+    const StructView device = View(*address, "device");
+    const std::optional<KernelVa> pci_bus_type = kernel_.symbols.Get("pci_bus_type");
+    const Result<KernelVa> bus = device.Pointer("bus");
+    const Result<MemberLayout> inside = kernel_.types.Member("pci_dev", "dev");
+    if (bus && pci_bus_type && *bus == *pci_bus_type && inside) {
+      AddPci(View(KernelVa(address->value() - inside->bit_offset / 8), "pci_dev"));
+      return;
+    }
+    if (!bus) return Note("IOMMU group", bus.error());
+    told_ = false;
+    DeviceFacts facts;
+    facts.pci = false;
+    facts.address = *address;
+    AddDevice(device, facts);
+    if (!facts.group) facts.group = GroupAt(group);
+    facts.bdf = RequesterOf(device);
+    inventory_.devices.push_back(std::move(facts));
+  }
+
+  // The VT-d driver's data of a device (struct device_domain_info).
+  std::optional<StructView> InfoOf(const StructView& device) {
+    std::optional<uint64_t> pointer;
+    if (const auto holder = Integer(device, "iommu"); holder && *holder != 0) {
+      pointer = Integer(View(KernelVa(*holder), "dev_iommu"), "priv");
+    }
+    if (!pointer || *pointer == 0) pointer = Integer(device, "archdata.iommu");
+    if (!pointer || *pointer == 0 || *pointer == kDummyInfo || *pointer == kDeferredInfo) {
+      return std::nullopt;
+    }
+    const StructView info = View(KernelVa(*pointer), "device_domain_info");
+    // Other drivers keep other things there; this one points back.
+    if (Integer(info, "dev") != device.address().value()) return std::nullopt;
+    return info;
+  }
+
+  // The requester id under which the VT-d driver attached a device that is not PCI.
+  std::optional<Bdf> RequesterOf(const StructView& device) {
+    const std::optional<StructView> info = InfoOf(device);
+    if (!info) return std::nullopt;
+    const auto bus = Integer(*info, "bus");
+    const auto devfn = Integer(*info, "devfn");
+    std::optional<uint64_t> segment = Integer(*info, "segment");
+    if (!info->Has("segment")) {
+      const auto unit = Integer(*info, "iommu");
+      if (unit) segment = Integer(View(KernelVa(*unit), "intel_iommu"), "segment");
+    }
+    if (!bus || !devfn || !segment || *segment > 0xffff) return std::nullopt;
+    return Bdf{static_cast<uint16_t>(*segment), static_cast<uint8_t>(*bus),
+               static_cast<uint8_t>(*devfn)};
+  }
+
+  std::optional<KernelDomain> AttachedTo(const StructView& device) {
+    const std::optional<StructView> info = InfoOf(device);
+    if (!info) return std::nullopt;
+    const auto pointer = Integer(*info, "domain");
+    if (!pointer || *pointer == 0) return std::nullopt;
+    KernelDomain attached;
+    attached.address = KernelVa(*pointer);
+    const StructView domain = View(attached.address, "dmar_domain");
+    ReadRoot(domain, attached);
+    const auto unit = Integer(*info, "iommu");
+    if (unit && *unit != 0) attached.did = DomainIdOn(View(KernelVa(*unit), "intel_iommu"), domain);
+    return attached;
+  }
+
+  // The top table: pgd and agaw up to 6.18, then a generic page table, of either stage at the same
+  // place.
+  void ReadRoot(const StructView& domain, KernelDomain& attached) {
+    std::optional<uint64_t> top = Integer(domain, "pgd");
+    if (top) {
+      if (const auto width = Integer(domain, "agaw"); width && *width <= 3) {
+        attached.levels = static_cast<unsigned>(*width + 2);
+      }
+    } else {
+      const char* second = "sspt.vtdss_pt.common.top_of_table";
+      const char* first = "fspt.x86_64_pt.common.top_of_table";
+      const Result<KernelVa> a = domain.AddressOf(second);
+      const Result<KernelVa> b = domain.AddressOf(first);
+      if (!a || !b || *a != *b) return;
+      top = Integer(domain, second);
+      if (!top) return;
+      attached.levels = static_cast<unsigned>(*top & kTopLevel) + 1;
+      top = *top & ~kTopLevel;
+    }
+    if (*top == 0) return;
+    const Result<PhysAddr> root = kernel_.reader.Translate(KernelVa(*top));
+    if (root) attached.root = *root;
+  }
+
+  // A domain's id on one unit: by the unit's number in an xarray (6.0 and later) or an array (4.3
+  // and later), one for all units before.
+  std::optional<uint16_t> DomainIdOn(const StructView& unit, const StructView& domain) {
+    const auto number = Integer(unit, "seq_id");
+    if (!number) return std::nullopt;
+    if (domain.Has("iommu_array.xa_head")) {
+      const auto entry = XarrayEntry(Integer(domain, "iommu_array.xa_head"), *number);
+      if (!entry) return std::nullopt;
+      return Narrow(Integer(View(KernelVa(*entry), "iommu_domain_info"), "did"));
+    }
+    const Result<MemberLayout> ids = kernel_.types.Member("dmar_domain", "iommu_did");
+    if (!ids) return Narrow(Integer(domain, "id"));
+    if (*number >= ids->elements || ids->bit_size != ids->elements * 16) return std::nullopt;
+    const Result<uint16_t> id = kernel_.reader.ReadU16(
+        KernelVa(domain.address().value() + ids->bit_offset / 8 + *number * 2));
+    if (!id) return std::nullopt;
+    return *id;
+  }
+  static std::optional<uint16_t> Narrow(std::optional<uint64_t> value) {
+    if (!value || *value > 0xffff) return std::nullopt;
+    return static_cast<uint16_t>(*value);
+  }
+
+  // The pointer at `index` of an xarray: a node where the low bits are 10, else the entry itself.
+  std::optional<uint64_t> XarrayEntry(std::optional<uint64_t> entry, uint64_t index) {
+    uint64_t above = 64;  // shift of the node above
+    while (entry && (*entry & 3) == 2) {
+      const StructView node = View(KernelVa(*entry - 2), "xa_node");
+      const auto shift = Integer(node, "shift");
+      const Result<KernelVa> slots = node.AddressOf("slots");
+      if (!shift || *shift >= above || !slots) return std::nullopt;
+      const uint64_t slot = index >> *shift;
+      if (slot >= kXarraySlots) return std::nullopt;
+      index &= (uint64_t{1} << *shift) - 1;
+      above = *shift;
+      const Result<uint64_t> next = kernel_.reader.ReadU64(KernelVa(slots->value() + slot * 8));
+      if (!next) return std::nullopt;
+      entry = *next;
+    }
+    if (!entry || *entry == 0 || (*entry & 3) != 0 || index != 0) return std::nullopt;
+    return entry;
+  }
+
+  void Sort() {
+    // Groups by id, and the devices' indices with them.
+    std::vector<size_t> order(inventory_.groups.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    const auto key = [&](size_t i) {
+      const IommuGroup& group = inventory_.groups[i];
+      return std::tuple(group.id.value_or(UINT32_MAX), group.address.value());
+    };
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
+    std::vector<IommuGroup> sorted;
+    std::vector<size_t> place(order.size());
+    for (const size_t i : order) {
+      place[i] = sorted.size();
+      sorted.push_back(inventory_.groups[i]);
+    }
+    inventory_.groups = std::move(sorted);
+    for (DeviceFacts& device : inventory_.devices) {
+      if (device.group) device.group = place[*device.group];
+    }
+    std::stable_sort(inventory_.devices.begin(), inventory_.devices.end(),
+                     [](const DeviceFacts& a, const DeviceFacts& b) {
+                       if (a.bdf && b.bdf) return *a.bdf < *b.bdf;
+                       if (a.bdf || b.bdf) return a.bdf.has_value();
+                       return a.name < b.name;
+                     });
+  }
+
+  const KernelView& kernel_;
+  DeviceInventory inventory_;
+  size_t buses_ = 0;   // list elements seen, over all lists of buses
+  size_t listed_ = 0;  // the same of devices
+  bool told_ = false;
+  std::unordered_set<uint64_t> seen_;          // pci_bus and pci_dev
+  std::unordered_set<uint64_t> in_inventory_;  // struct device
+  std::unordered_map<uint64_t, BusNumber> bus_numbers_;
+  std::unordered_map<uint64_t, std::optional<std::string>> drivers_;
+  std::unordered_map<uint64_t, size_t> groups_;
+};
+
+}  // namespace
+
+DeviceInventory DiscoverDevices(const KernelView& kernel) { return DeviceReader(kernel).Read(); }
+
+}  // namespace dmaudit

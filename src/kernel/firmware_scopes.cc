@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/firmware_scopes.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "kernel/kernel_view.h"
+#include "kernel/type_view.h"
+
+namespace dmaudit {
+namespace {
+
+struct List {
+  ScopeKind kind;
+  const char* symbol;
+  const char* type;
+  // Type of the copy of the firmware's structure that `hdr` points to; it holds the segment.
+  const char* header;
+  const char* flag;  // member; empty: none
+};
+constexpr List kLists[] = {
+    {ScopeKind::kUnit, "dmar_drhd_units", "dmar_drhd_unit", "", "include_all"},
+    {ScopeKind::kReservedMemory, "dmar_rmrr_units", "dmar_rmrr_unit", "acpi_dmar_reserved_memory",
+     ""},
+    {ScopeKind::kAtsRoot, "dmar_atsr_units", "dmar_atsr_unit", "acpi_dmar_atsr", "include_all"},
+    {ScopeKind::kAtsDevices, "dmar_satc_units", "dmar_satc_unit", "acpi_dmar_satc",
+     "atc_required"}};
+
+class ScopeReader {
+ public:
+  explicit ScopeReader(const KernelView& kernel) : kernel_(kernel) {}
+
+  FirmwareScopes Read() {
+    out_.complete = true;
+    for (const List& list : kLists) ReadList(list);
+    return std::move(out_);
+  }
+
+ private:
+  void Failed(const List& list, const Error& error) {
+    ReportFailure(kernel_.sink, Effect::kNote,
+                  fmt::format("{} (scopes that firmware declares)", list.symbol), error);
+    out_.complete = false;
+  }
+
+  void ReadList(const List& list) {
+    // Kernels before 5.15 have no list of SATCs.
+    if (list.kind == ScopeKind::kAtsDevices && !kernel_.symbols.Has(list.symbol)) return;
+    const Result<KernelVa> head = kernel_.symbols.Find(list.symbol);
+    if (!head) return Failed(list, head.error());
+    const Status walked = WalkList(kernel_.reader, kernel_.types, *head, list.type, "list",
+                                   kMaxScopes, [&](const StructView& unit) {
+                                     ReadUnit(list, unit);
+                                     return true;
+                                   });
+    if (!walked) Failed(list, walked.error());
+  }
+
+  void ReadUnit(const List& list, const StructView& unit) {
+    FirmwareScope scope;
+    scope.kind = list.kind;
+    scope.place = fmt::format("{} @ {:#x}", list.type, unit.address().value());
+    if (list.kind == ScopeKind::kUnit) {
+      const Result<uint64_t> registers = unit.Integer("reg_base_addr");
+      if (registers) scope.registers = PhysAddr(*registers);
+    }
+    if (list.kind == ScopeKind::kReservedMemory && !ReadRange(list, unit, scope)) return;
+    if (*list.flag != '\0') {
+      const Result<uint64_t> flag = unit.Integer(list.flag);
+      scope.flag = flag && *flag != 0;
+    }
+    scope.segment = SegmentOf(list, unit);
+    ReadDevices(list, unit, scope);
+    out_.scopes.push_back(std::move(scope));
+  }
+
+  bool ReadRange(const List& list, const StructView& unit, FirmwareScope& scope) {
+    const Result<uint64_t> first = unit.Integer("base_address");
+    const Result<uint64_t> last = unit.Integer("end_address");
+    for (const auto* value : {&first, &last}) {
+      if (!*value) return Failed(list, value->error()), false;
+    }
+    if (*last < *first) {
+      Failed(list, {ErrorCode::kMalformed, fmt::format("{} ends at {:#x} before it begins at {:#x}",
+                                                       scope.place, *last, *first)});
+      return false;
+    }
+    scope.range = PhysRange{PhysAddr(*first), PhysAddr(*last)};
+    return true;
+  }
+
+  std::optional<uint16_t> SegmentOf(const List& list, const StructView& unit) {
+    if (list.kind == ScopeKind::kUnit) {
+      const Result<uint64_t> segment = unit.Integer("segment");
+      if (!segment) return std::nullopt;
+      return static_cast<uint16_t>(*segment);
+    }
+    // Before 3.17 this points into the ACPI table, which is not in a dump.
+    const Result<KernelVa> header = unit.Pointer("hdr");
+    if (!header || header->value() == 0) return std::nullopt;
+    const StructView copy(kernel_.reader, kernel_.types, *header, list.header);
+    const Result<uint64_t> segment = copy.Integer("segment");
+    if (segment) return static_cast<uint16_t>(*segment);
+    Failed(list, segment.error());
+    return std::nullopt;
+  }
+
+  void ReadDevices(const List& list, const StructView& unit, FirmwareScope& scope) {
+    const Result<uint64_t> count = unit.Integer("devices_cnt");
+    const Result<KernelVa> array = unit.Pointer("devices");
+    if (!count) return Failed(list, count.error());
+    if (!array) return Failed(list, array.error());
+    if (*count > kMaxScopeDevices - devices_) {
+      return Failed(list,
+                    {ErrorCode::kLimit, fmt::format("{} lists {} devices", scope.place, *count)});
+    }
+    devices_ += *count;
+    const Result<uint64_t> stride = kernel_.types.SizeOf("dmar_dev_scope");
+    if (!stride) return Failed(list, stride.error());
+    for (uint64_t i = 0; i < *count; ++i) {
+      const std::optional<KernelVa> at = array->Plus(i * *stride);
+      if (!at) return Failed(list, {ErrorCode::kMalformed, "out of the address space"});
+      const StructView entry(kernel_.reader, kernel_.types, *at, "dmar_dev_scope");
+      const Result<KernelVa> device = entry.Pointer("dev");
+      if (!device) return Failed(list, device.error());
+      if (device->value() == 0) {
+        ++scope.absent;
+        continue;
+      }
+      const Result<uint64_t> bus = entry.Integer("bus");
+      const Result<uint64_t> devfn = entry.Integer("devfn");
+      if (!bus) return Failed(list, bus.error());
+      if (!devfn) return Failed(list, devfn.error());
+      if (!scope.segment) continue;
+      scope.devices.push_back(
+          Bdf{*scope.segment, static_cast<uint8_t>(*bus), static_cast<uint8_t>(*devfn)});
+    }
+  }
+
+  const KernelView& kernel_;
+  FirmwareScopes out_;
+  uint64_t devices_ = 0;
+};
+
+}  // namespace
+
+std::string_view ToString(ScopeKind kind) {
+  switch (kind) {
+    case ScopeKind::kUnit:
+      return "DRHD";
+    case ScopeKind::kReservedMemory:
+      return "RMRR";
+    case ScopeKind::kAtsRoot:
+      return "ATSR";
+    case ScopeKind::kAtsDevices:
+      return "SATC";
+  }
+  return "DRHD";
+}
+
+FirmwareScopes DiscoverScopes(const KernelView& kernel) { return ScopeReader(kernel).Read(); }
+
+}  // namespace dmaudit

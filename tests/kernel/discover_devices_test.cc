@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/discover_devices.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "kernel/machine.h"
+#include "support/machine_scene.h"
+
+namespace dmaudit {
+namespace {
+
+using test::MachineScene;
+
+struct Look {
+  explicit Look(const std::function<void(MachineScene&)>& before = nullptr,
+                const std::function<void(MachineScene&)>& after = nullptr) {
+    if (before) before(scene);
+    scene.Build();
+    if (after) after(scene);
+    Result<MachineState> found = scene.Discover();
+    REQUIRE_MESSAGE(found, (found ? "" : found.error().message));
+    inventory = std::move(found->inventory);
+    // Facts of devices hide no DMA, whatever happens to them.
+    CHECK_FALSE(scene.sink.incomplete());
+  }
+  const DeviceFacts& device(size_t i = 0) const {
+    REQUIRE(inventory.devices.size() > i);
+    return inventory.devices[i];
+  }
+  const IommuGroup& group(size_t i = 0) const {
+    REQUIRE(device(i).group);
+    REQUIRE(inventory.groups.size() > *device(i).group);
+    return inventory.groups[*device(i).group];
+  }
+
+  MachineScene scene;
+  DeviceInventory inventory;
+};
+
+TEST_CASE("a device with everything the kernel knows of it") {
+  const Look look;
+  CHECK(look.scene.sink.diagnostics().empty());
+  CHECK(look.inventory.complete);
+  REQUIRE(look.inventory.devices.size() == 1);
+  const DeviceFacts& device = look.device();
+  CHECK(device.name == "0000:00:01.0");
+  CHECK(device.bdf == Bdf{0, 0, 8});
+  CHECK(device.pci);
+  CHECK(device.vendor == 0x1b36);
+  CHECK(device.device == 0x0010);
+  CHECK(device.class_code == 0x010802U);
+  CHECK(device.bridge == false);
+  CHECK(device.driver == "nvme");
+  CHECK(device.bus_master == true);
+  CHECK(device.power == PowerState::kD0);
+  CHECK(device.ats == false);
+  CHECK(device.pri == false);
+  CHECK(device.pasid == false);
+  CHECK(device.address.value() == look.scene.At("pci0"));
+  CHECK(look.group().id == 3U);
+  CHECK(look.group().domain == DomainType::kDmaFlushQueue);
+  CHECK(look.group().default_domain == DomainType::kDmaFlushQueue);
+  CHECK(look.group().owned == false);
+  CHECK(AbilityOf(device, look.inventory) == DmaAbility::kAble);
+  CHECK_FALSE(HeldByUser(device, look.inventory));
+}
+
+TEST_CASE("devices behind bridges and of several groups come in order of their ids") {
+  const Look look([](MachineScene& s) {
+    s.devices = {{1, 0x00, "e1000e"}, {0, 0x20, "pcieport"}, {0, 0x08, ""}};
+  });
+  REQUIRE(look.inventory.devices.size() == 3);
+  CHECK(look.device(0).name == "0000:00:01.0");
+  CHECK(look.device(0).driver == "");
+  CHECK(look.group(0).id == 5U);
+  CHECK(look.device(1).name == "0000:00:04.0");
+  CHECK(look.device(2).name == "0000:01:00.0");
+  CHECK(look.group(2).id == 3U);
+}
+
+TEST_CASE("each kind of domain is told by its number") {
+  for (const auto& [raw, type] : {std::pair<uint64_t, DomainType>{0, DomainType::kBlocked},
+                                  {1, DomainType::kUnmanaged},
+                                  {3, DomainType::kDma},
+                                  {4, DomainType::kIdentity},
+                                  {11, DomainType::kDmaFlushQueue},
+                                  {16, DomainType::kSva},
+                                  {32, DomainType::kPlatform},
+                                  {64, DomainType::kNested},
+                                  {2, DomainType::kOther}}) {
+    const Look look([raw = raw](MachineScene& s) { s.devices[0].domain_type = raw; });
+    CHECK(look.group().domain == type);
+  }
+}
+
+TEST_CASE("a domain that blocks is told from one of its type") {
+  const Look look([](MachineScene& s) { s.devices[0].domain_type = 1; },
+                  [](MachineScene& s) { s.Set("group0.blocking_domain", s.At("domain0")); });
+  CHECK(look.group().domain == DomainType::kBlocked);
+  CHECK(look.group().default_domain == DomainType::kUnmanaged);
+}
+
+TEST_CASE("what user space holds") {
+  const auto held = [](const std::function<void(MachineScene&)>& before,
+                       const std::function<void(MachineScene&)>& after = nullptr) {
+    const Look look(before, after);
+    return HeldByUser(look.device(), look.inventory);
+  };
+  CHECK(held([](MachineScene& s) { s.devices[0].domain_type = 1; }));
+  CHECK(held([](MachineScene& s) { s.devices[0].domain_type = 64; }));
+  CHECK(held(nullptr, [](MachineScene& s) { s.Set("group0.owner", s.At("group0")); }));
+  // Bound and not opened: the kernel's own domain is in place.
+  CHECK_FALSE(held([](MachineScene& s) { s.devices[0].driver = "vfio-pci"; }));
+  CHECK(held([](MachineScene& s) { s.devices[0].driver = "vfio-pci"; },
+             [](MachineScene& s) { s.SetState("domain0", ByteState::kExcluded); }));
+}
+
+TEST_CASE("a device that is not bus master or asleep could not start DMA") {
+  const auto ability = [](const MachineScene::Device& device) {
+    const Look look([&](MachineScene& s) { s.devices = {device}; });
+    return AbilityOf(look.device(), look.inventory);
+  };
+  CHECK(ability({0, 8, "nvme", 11, true, 0}) == DmaAbility::kAble);
+  CHECK(ability({0, 8, "nvme", 11, true, 2}) == DmaAbility::kAble);
+  CHECK(ability({0, 8, "nvme", 11, true, 3}) == DmaAbility::kUnable);
+  CHECK(ability({0, 8, "nvme", 11, true, 4}) == DmaAbility::kUnable);
+  CHECK(ability({0, 8, "nvme", 11, true, 5}) == DmaAbility::kUnknown);  // PCI_UNKNOWN
+  CHECK(ability({0, 8, "", 11, false, 0}) == DmaAbility::kUnable);
+  // VFIO gives the command register to its user, and the PCI core does not see it.
+  CHECK(ability({0, 8, "vfio-pci", 1, false, 0}) == DmaAbility::kUnknown);
+}
+
+TEST_CASE("layouts of other kernels") {
+  for (int variant = 0; variant < 8; ++variant) {
+    CAPTURE(variant);
+    const Look look([&](MachineScene& s) {
+      s.has_group_device = (variant & 1) == 0;
+      s.has_dev_iommu = (variant & 2) == 0;
+      s.has_segment = (variant & 4) == 0;
+      s.has_group_owner = variant == 0;
+      s.platform_device = true;
+    });
+    CHECK(look.scene.sink.diagnostics().empty());
+    REQUIRE(look.inventory.devices.size() == 2);
+    CHECK(look.device(0).name == "0000:00:01.0");
+    CHECK(look.group(0).owned == (variant == 0 ? std::optional(false) : std::nullopt));
+    const DeviceFacts& other = look.device(1);
+    CHECK(other.name == "INT33C0:00");
+    CHECK_FALSE(other.pci);
+    // Without a segment anywhere the requester id is not known.
+    if ((variant & 4) == 0) {
+      CHECK(other.bdf == Bdf{0, 0xf0, 8});
+    } else {
+      CHECK_FALSE(other.bdf);
+    }
+    CHECK(other.group == look.device(0).group);
+  }
+}
+
+TEST_CASE("markers in place of the driver's data are no devices") {
+  for (const uint64_t marker : {UINT64_MAX, UINT64_MAX - 1, uint64_t{0}}) {
+    const Look look(
+        [](MachineScene& s) {
+          s.has_dev_iommu = false;
+          s.platform_device = true;
+        },
+        [&](MachineScene& s) { s.SetWord("platform", "device.archdata", marker); });
+    CHECK(look.scene.sink.diagnostics().empty());
+    CHECK_FALSE(look.device(1).bdf);
+  }
+}
+
+TEST_CASE("a segment that only the kernel numbers has no requester id") {
+  const Look look(nullptr, [](MachineScene& s) { s.Set32("sysdata", 0x10000); });
+  CHECK(look.device().name == "10000:00:01.0");
+  CHECK_FALSE(look.device().bdf);
+}
+
+TEST_CASE("a tree that is cut leaves the groups to find devices") {
+  const Look look(
+      [](MachineScene& s) {
+        s.devices = {{0, 0x08, "nvme"}, {0, 0x10, "ahci"}, {0, 0x18, "e1000e"}};
+      },
+      [](MachineScene& s) { s.Set("pci0.bus_list", 0); });
+  CHECK_FALSE(look.inventory.complete);
+  REQUIRE(look.inventory.devices.size() == 3);
+  CHECK(look.device(2).driver == "e1000e");
+  CHECK(look.scene.Count("kernel.damaged", Effect::kNote) == 1);
+}
+
+TEST_CASE("lists that run in circles or into each other end") {
+  const Look circle(
+      [](MachineScene& s) {
+        s.devices.push_back({0, 0x10, "ahci"});
+      },
+      [](MachineScene& s) { s.Set("pci1.bus_list", s.At("pci0.bus_list")); });
+  CHECK_FALSE(circle.inventory.complete);
+  CHECK(circle.inventory.devices.size() == 2);
+  // The bus is its own child: what is reached so points to other buses.
+  const Look own(nullptr, [](MachineScene& s) {
+    s.Set("bus0.children", s.At("bus0.node"));
+    s.Set("bus0.node", s.At("bus0.children"));
+  });
+  CHECK(own.inventory.devices.size() == 1);
+}
+
+TEST_CASE("a device that points to another bus is none") {
+  const Look look(nullptr, [](MachineScene& s) { s.Set("pci0.bus", s.At("bus1")); });
+  // The group still knows it.
+  CHECK(look.inventory.devices.size() == 1);
+  CHECK(look.device().name == "0000:01:01.0");
+  CHECK(look.scene.Count("kernel.damaged", Effect::kNote) == 1);
+}
+
+TEST_CASE("a page that is not in the dump costs one fact, named once") {
+  const Look domain(nullptr, [](MachineScene& s) { s.SetState("domain0", ByteState::kExcluded); });
+  CHECK_FALSE(domain.group().domain);
+  CHECK(domain.device().driver == "nvme");
+  CHECK(domain.scene.Count("kernel.unreadable", Effect::kNote) == 1);
+  const Look driver(nullptr, [](MachineScene& s) { s.SetState("driver0", ByteState::kLost); });
+  CHECK_FALSE(driver.device().driver);
+  CHECK(driver.scene.Count("kernel.unreadable", Effect::kNote) == 1);
+}
+
+TEST_CASE("a kernel without the variables has no inventory, and says what that costs") {
+  const Look look([](MachineScene& s) {
+    std::erase_if(s.variables, [](const MachineScene::Variable& variable) {
+      return variable.name == "pci_root_buses";
+    });
+  });
+  CHECK_FALSE(look.inventory.complete);
+  CHECK(look.inventory.devices.empty());
+  CHECK(look.scene.Count("kernel.no-symbol", Effect::kNote) == 1);
+}
+
+TEST_CASE("what the driver's own records attach a device to") {
+  using Ids = MachineScene::DomainIds;
+  for (const bool dev_iommu : {true, false}) {
+    for (const Ids ids : {Ids::kOne, Ids::kArray, Ids::kXarray}) {
+      const Look look(
+          [&](MachineScene& s) {
+            s.domain_ids = ids;
+            s.has_dev_iommu = dev_iommu;
+          },
+          [](MachineScene& s) { s.Attach(0xb000000, 3); });
+      CHECK(look.scene.sink.diagnostics().empty());
+      REQUIRE(look.device().attached);
+      CHECK(look.device().attached->root == PhysAddr(0xb000000));
+      CHECK(look.device().attached->levels == 3U);
+      CHECK(look.device().attached->did == 9);
+    }
+  }
+  for (const unsigned depth : {1U, 2U, 3U}) {
+    const Look deep(nullptr, [&](MachineScene& s) { s.Attach(0xb000000, 4, depth); });
+    CHECK(deep.device().attached->did == 9);
+  }
+}
+
+TEST_CASE("records that lead nowhere give no id") {
+  const auto id = [](const std::function<void(MachineScene&)>& change) {
+    const Look look(nullptr, [&](MachineScene& s) {
+      s.Attach(0xb000000, 3, 2);
+      change(s);
+    });
+    REQUIRE(look.device().attached);
+    return look.device().attached->did;
+  };
+  CHECK(id([](MachineScene&) {}) == 9);
+  // A node that is its own child, one deeper than its parent, an empty slot, a missing page.
+  CHECK_FALSE(id([](MachineScene& s) { s.SetWord("node1", "xa_node.slots", s.At("node1") + 2); }));
+  CHECK_FALSE(id([](MachineScene& s) { s.SetWord("node0", "xa_node.shift", 6); }));
+  CHECK_FALSE(id([](MachineScene& s) { s.SetWord("node0", "xa_node.slots", 0); }));
+  CHECK_FALSE(id([](MachineScene& s) { s.SetState("node0", ByteState::kLost); }));
+  // Data of another driver does not point back.
+  const Look other(nullptr, [](MachineScene& s) {
+    s.Attach(0xb000000, 3);
+    s.SetWord("info", "device_domain_info.dev", 0);
+  });
+  CHECK_FALSE(other.device().attached);
+}
+
+}  // namespace
+}  // namespace dmaudit

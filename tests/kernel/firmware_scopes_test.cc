@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "kernel/firmware_scopes.h"
+
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "kernel/machine.h"
+#include "support/machine_scene.h"
+
+namespace dmaudit {
+namespace {
+
+using test::MachineScene;
+
+struct Look {
+  explicit Look(const std::function<void(MachineScene&)>& after = nullptr,
+                const std::function<void(MachineScene&)>& before = nullptr) {
+    if (before) before(scene);
+    scene.Build();
+    if (after) after(scene);
+    Result<MachineState> found = scene.Discover();
+    REQUIRE(found);
+    scopes = std::move(found->scopes);
+    CHECK_FALSE(scene.sink.incomplete());
+  }
+  MachineScene scene;
+  FirmwareScopes scopes;
+};
+
+TEST_CASE("what firmware declared, list by list") {
+  const Look look([](MachineScene& s) {
+    s.AddScope("rmrr", 0x7000000, 0x70fffff);
+    s.AddScope("atsr");
+    s.AddScope("satc");
+    s.SetWord("satc2-header", "acpi_dmar_satc.segment", 1);
+  });
+  CHECK(look.scene.sink.diagnostics().empty());
+  CHECK(look.scopes.complete);
+  REQUIRE(look.scopes.scopes.size() == 4);
+  const FirmwareScope& unit = look.scopes.scopes[0];
+  CHECK(unit.kind == ScopeKind::kUnit);
+  CHECK(unit.registers == PhysAddr(MachineScene::kRegisters));
+  CHECK(unit.devices.empty());
+  const FirmwareScope& region = look.scopes.scopes[1];
+  CHECK(region.kind == ScopeKind::kReservedMemory);
+  CHECK(region.segment == 0);
+  CHECK(region.range == PhysRange{PhysAddr(0x7000000), PhysAddr(0x70fffff)});
+  CHECK(region.devices == std::vector<Bdf>{{0, 0, 8}, {0, 2, 0}});
+  CHECK(region.absent == 1);
+  CHECK(look.scopes.scopes[2].kind == ScopeKind::kAtsRoot);
+  CHECK(look.scopes.scopes[3].kind == ScopeKind::kAtsDevices);
+  CHECK(look.scopes.scopes[3].devices == std::vector<Bdf>{{1, 0, 8}, {1, 2, 0}});
+}
+
+TEST_CASE("a kernel before 5.15 has no SATC list") {
+  const Look look(nullptr, [](MachineScene& s) {
+    std::erase_if(s.variables, [](const MachineScene::Variable& variable) {
+      return variable.name == "dmar_satc_units";
+    });
+  });
+  CHECK(look.scopes.complete);
+  CHECK(look.scene.sink.diagnostics().empty());
+}
+
+TEST_CASE("damage costs what it hits, and is named") {
+  const auto damaged = [](const std::function<void(MachineScene&)>& change, std::string_view id) {
+    const Look look([&](MachineScene& s) {
+      s.AddScope("rmrr", 0x7000000, 0x70fffff);
+      change(s);
+    });
+    CHECK_FALSE(look.scopes.complete);
+    CHECK(look.scene.Count(id, Effect::kNote) == 1);
+    return look.scopes.scopes.size();
+  };
+  CHECK(damaged([](MachineScene& s) { s.SetWord("rmrr0", "dmar_rmrr_unit.base_address", 1 << 30); },
+                "kernel.damaged") == 1);
+  CHECK(damaged([](MachineScene& s) { s.SetWord("rmrr0", "dmar_rmrr_unit.list", 0); },
+                "kernel.damaged") == 2);
+  CHECK(damaged([](MachineScene& s) { s.SetState("rmrr0-devices", ByteState::kLost); },
+                "kernel.unreadable") == 2);
+  CHECK(damaged([](MachineScene& s) { s.SetState("rmrr0-header", ByteState::kLost); },
+                "kernel.unreadable") == 2);
+  CHECK(
+      damaged([](MachineScene& s) { s.SetWord("rmrr0", "dmar_rmrr_unit.devices_cnt", 0xffffffff); },
+              "kernel.limit") == 2);
+}
+
+}  // namespace
+}  // namespace dmaudit
