@@ -264,6 +264,36 @@ def groups(said, report):
     return [Check("sysfs.groups", not wrong and count > 0, "; ".join(wrong[:3]) or f"{count} devices agree")]
 
 
+def devices(said, report):
+    """Ids, class, driver, group and the group's type of every PCI device, as sysfs printed them."""
+    facts = {item["name"]: item for item in report["other_devices"]}
+    for device in report["devices"]:
+        if device["facts"] is not None:
+            facts[device["facts"]["name"]] = device["facts"]
+    types = {line.split()[2]: line.split()[1] for line in said.get("groups", [])}
+    wrong, count = [], 0
+    for line in said.get("devices", []):
+        name, driver, group, vendor, device, class_code = line.split(" ")[:6]
+        found = facts.pop(name, None)
+        if found is None:
+            wrong.append(f"{name} is missing")
+            continue
+        truth = {"vendor_id": int(vendor, 16), "device_id": int(device, 16), "class": int(class_code, 16),
+                 "driver": driver, "iommu_group": int(group) if group else None,
+                 "default_domain_type": types.get(name)}
+        for key, value in truth.items():
+            count += 1
+            said_value = found[key]
+            if key in ("vendor_id", "device_id", "class") and said_value is not None:
+                said_value = int(said_value, 16)
+            if said_value != value:
+                wrong.append(f"{name} {key} is {value!r}, reported {said_value!r}")
+    wrong += [f"{name} is reported, sysfs does not have it" for name, item in facts.items() if item["bus"] == "pci"]
+    complete = report["device_inventory_complete"]
+    return [Check("sysfs.devices", not wrong and count > 0 and complete,
+                  "; ".join(wrong[:3]) or f"{count} values agree{'' if complete else ', but the list has gaps'}")]
+
+
 def reserved(said, mappings):
     """Direct regions of a translating group are mapped 1:1."""
     members, kinds = {}, {}

@@ -199,6 +199,7 @@ class Run:
             if not mode.passthrough:
                 yield from checks.reserved(said, mappings)
             yield from checks.held("held", machine.HELD, said, mappings)
+        yield from checks.devices(said, report)
         yield from checks.reservation(said, report)
         if cell.size == "la57":
             yield from checks.five_levels(said)
