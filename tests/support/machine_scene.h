@@ -195,7 +195,7 @@ class MachineScene {
     SetWord(name, type + ".devices_cnt", 3);
     const uint64_t size = (offsets_.at("dmar_dev_scope.devfn") + 8) / 8 * 8;
     uint64_t at = At(name + "-devices");
-    for (const uint64_t id : {0x0800, 0x0002, 0}) {
+    for (const uint64_t id : {uint64_t{0x0800}, uint64_t{0x0002}, uint64_t{0}}) {
       Put(at + offsets_.at("dmar_dev_scope.dev"), id == 0 ? 0 : At(name));
       memory_->WriteU32(PhysAddr(Physical(at + offsets_.at("dmar_dev_scope.bus"))),
                         static_cast<uint32_t>(id));
