@@ -70,7 +70,7 @@ class ScopeReader {
       const Result<uint64_t> flag = unit.Integer(list.flag);
       scope.flag = flag && *flag != 0;
     }
-    scope.segment = SegmentOf(list, unit);
+    ReadSegment(list, unit, scope);
     ReadDevices(list, unit, scope);
     out_.scopes.push_back(std::move(scope));
   }
@@ -90,20 +90,40 @@ class ScopeReader {
     return true;
   }
 
-  std::optional<uint16_t> SegmentOf(const List& list, const StructView& unit) {
+  void ReadSegment(const List& list, const StructView& unit, FirmwareScope& scope) {
     if (list.kind == ScopeKind::kUnit) {
       const Result<uint64_t> segment = unit.Integer("segment");
-      if (!segment) return std::nullopt;
-      return static_cast<uint16_t>(*segment);
+      if (segment) scope.segment = static_cast<uint16_t>(*segment);
+      return;
     }
-    // Before 3.17 this points into the ACPI table, which is not in a dump.
     const Result<KernelVa> header = unit.Pointer("hdr");
-    if (!header || header->value() == 0) return std::nullopt;
-    const StructView copy(kernel_.reader, kernel_.types, *header, list.header);
-    const Result<uint64_t> segment = copy.Integer("segment");
-    if (segment) return static_cast<uint16_t>(*segment);
-    Failed(list, segment.error());
-    return std::nullopt;
+    if (header && header->value() != 0) {
+      const StructView copy(kernel_.reader, kernel_.types, *header, list.header);
+      const Result<uint64_t> segment = copy.Integer("segment");
+      if (segment) {
+        scope.segment = static_cast<uint16_t>(*segment);
+        return;
+      }
+      // The header can be a copy, or lie in the ACPI table, which is not in a dump.
+      scope.segment = OnlySegment();
+      if (!scope.segment) return Failed(list, segment.error());
+    } else {
+      scope.segment = OnlySegment();
+    }
+    if (!scope.segment) return;
+    scope.origin = Origin::kDerived;
+    scope.place += ", segment of all units";
+  }
+
+  // The segment of all units that were read (their list comes first), if it is one.
+  std::optional<uint16_t> OnlySegment() const {
+    std::optional<uint16_t> only;
+    for (const FirmwareScope& scope : out_.scopes) {
+      if (scope.kind != ScopeKind::kUnit) continue;
+      if (!scope.segment || (only && *only != *scope.segment)) return std::nullopt;
+      only = scope.segment;
+    }
+    return only;
   }
 
   void ReadDevices(const List& list, const StructView& unit, FirmwareScope& scope) {
@@ -132,7 +152,10 @@ class ScopeReader {
       const Result<uint64_t> devfn = entry.Integer("devfn");
       if (!bus) return Failed(list, bus.error());
       if (!devfn) return Failed(list, devfn.error());
-      if (!scope.segment) continue;
+      if (!scope.segment) {
+        ++scope.unplaced;
+        continue;
+      }
       scope.devices.push_back(
           Bdf{*scope.segment, static_cast<uint8_t>(*bus), static_cast<uint8_t>(*devfn)});
     }

@@ -32,6 +32,7 @@ struct FirmwareScope {
   // ATS.
   bool flag = false;
   std::vector<Bdf> devices;  // those of the list that exist; bridges stand for what is behind them
+  uint64_t unplaced = 0;     // devices that exist, and whose segment is not known
   uint64_t absent = 0;       // entries of the list without a device
   Origin origin = Origin::kKernelObject;
   std::string place;

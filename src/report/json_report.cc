@@ -243,6 +243,7 @@ void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
     for (const Bdf& bdf : scope.devices) json.String(ToString(bdf));
     json.EndArray();
     json.Key("absent_devices").Number(scope.absent);
+    json.Key("unplaced_devices").Number(scope.unplaced);
     json.Key("origin").String(ToString(scope.origin));
     json.Key("place").String(scope.place);
     json.EndObject();

@@ -328,6 +328,9 @@ class TextReport {
       std::vector<DeviceRef> devices;
       for (const Bdf& bdf : scope.devices) devices.push_back({bdf, std::nullopt});
       std::string names = DeviceList(devices, !options_.verbose);
+      if (scope.unplaced != 0) {
+        names += fmt::format("{}{} of unknown segment", names.empty() ? "" : ", ", scope.unplaced);
+      }
       if (scope.absent != 0) {
         names += fmt::format("{}{} absent", names.empty() ? "" : ", ", scope.absent);
       }

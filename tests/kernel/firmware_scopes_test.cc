@@ -63,6 +63,36 @@ TEST_CASE("a kernel before 5.15 has no SATC list") {
   CHECK(look.scene.sink.diagnostics().empty());
 }
 
+TEST_CASE("an RMRR whose header is not in the dump is in the segment of all units") {
+  const Look look([](MachineScene& s) {
+    s.AddScope("rmrr", 0x7000000, 0x70fffff);
+    s.SetState("rmrr0-header", ByteState::kLost);
+  });
+  CHECK(look.scene.sink.diagnostics().empty());
+  CHECK(look.scopes.complete);
+  REQUIRE(look.scopes.scopes.size() == 2);
+  const FirmwareScope& region = look.scopes.scopes[1];
+  CHECK(region.segment == 0);
+  CHECK(region.origin == Origin::kDerived);
+  CHECK(region.devices == std::vector<Bdf>{{0, 0, 8}, {0, 2, 0}});
+}
+
+TEST_CASE("where units are of two segments its own is not known, and its devices are counted") {
+  const Look look(
+      [](MachineScene& s) {
+        s.AddScope("rmrr", 0x7000000, 0x70fffff);
+        s.SetState("rmrr0-header", ByteState::kLost);
+        s.SetWord("drhd1", "dmar_drhd_unit.segment", 1);
+      },
+      [](MachineScene& s) { s.units = 2; });
+  CHECK(look.scene.Count("kernel.unreadable", Effect::kNote) == 1);
+  CHECK_FALSE(look.scopes.complete);
+  const FirmwareScope& region = look.scopes.scopes.back();
+  CHECK_FALSE(region.segment);
+  CHECK(region.devices.empty());
+  CHECK(region.unplaced == 2);
+}
+
 TEST_CASE("damage costs what it hits, and is named") {
   const auto damaged = [](const std::function<void(MachineScene&)>& change, std::string_view id) {
     const Look look([&](MachineScene& s) {
@@ -78,8 +108,6 @@ TEST_CASE("damage costs what it hits, and is named") {
   CHECK(damaged([](MachineScene& s) { s.SetWord("rmrr0", "dmar_rmrr_unit.list", 0); },
                 "kernel.damaged") == 2);
   CHECK(damaged([](MachineScene& s) { s.SetState("rmrr0-devices", ByteState::kLost); },
-                "kernel.unreadable") == 2);
-  CHECK(damaged([](MachineScene& s) { s.SetState("rmrr0-header", ByteState::kLost); },
                 "kernel.unreadable") == 2);
   CHECK(
       damaged([](MachineScene& s) { s.SetWord("rmrr0", "dmar_rmrr_unit.devices_cnt", 0xffffffff); },
