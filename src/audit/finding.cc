@@ -87,11 +87,11 @@ const FindingKind kCrashKernelNotLoaded = {"crashkernel.not-loaded", Severity::k
                                            "The reservation was idle memory at the crash."};
 
 namespace {
-constexpr std::array<const FindingKind*, 15> kAll = {
-    &kOverlapCmaHeld,       &kOverlapWritable, &kOverlapCma,
-    &kOverlapReadOnly,      &kIdentityDomain,  &kNoIommu,
-    &kPassThrough,          &kTranslationOff,  &kUnitIgnored,
-    &kCrashKernelNotLoaded, &kNoCrashKernel,   &kDeviceTlb};
+constexpr std::array kAll = {&kOverlapCmaHeld,        &kOverlapWritable, &kOverlapCma,
+                             &kOverlapReadOnly,       &kIdentityDomain,  &kNoIommu,
+                             &kPassThrough,           &kTranslationOff,  &kUnitIgnored,
+                             &kRegionOverCrashKernel, &kRegionInRam,     &kNoCrashKernel,
+                             &kCrashKernelNotLoaded,  &kDeviceTlb,       &kRegionNotMapped};
 }  // namespace
 
 std::span<const FindingKind* const> All() { return kAll; }

@@ -181,11 +181,11 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
     --limit;
     const AuditedDomain& domain = result.domains[device.domain];
     const DeviceFacts* facts = FactsOf(result, device.facts);
-    rows.table.AddRow(
-        {ToString(device.bdf), device.pasid ? std::to_string(device.pasid->value) : "-",
-         DriverText(facts), GroupText(GroupOf(result, facts)), TypeText(result, facts),
-         facts != nullptr ? StateText(*facts) : "-", Safe(result.units[device.unit].state.name),
-         std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
+    rows.table.AddRow({ToString(device.bdf),
+                       device.pasid ? std::to_string(device.pasid->value) : "-", DriverText(facts),
+                       GroupText(GroupOf(result, facts)), TypeText(result, facts),
+                       MasterText(facts), Safe(result.units[device.unit].state.name),
+                       std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
   return rows;
 }
@@ -241,7 +241,7 @@ DeviceRows InventoryTable(const AuditResult& result, size_t limit) {
          DriverText(&device), GroupText(group), TypeText(result, &device),
          group != nullptr && group->default_domain ? std::string(ToString(*group->default_domain))
                                                    : "-",
-         StateText(device), ServicesText(device)});
+         MasterText(&device), ServicesText(device)});
   }
   return rows;
 }
