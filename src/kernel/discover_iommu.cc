@@ -105,9 +105,10 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
   }
   const Resource* unlisted = UnlistedUnit(kernel, units);
   if (unlisted != nullptr) {
-    kernel.sink.Incomplete("kernel.disagree",
-                           "iomem_resource has {} at {:#x}, which dmar_drhd_units does not list",
-                           unlisted->name, unlisted->range.first.value());
+    kernel.sink.Incomplete(
+        "kernel.disagree", "iomem_resource has {} at {:#x}, which is not among the units{}{}",
+        unlisted->name, unlisted->range.first.value(), units.units.empty() ? "" : ": ",
+        units.units.empty() ? "" : units.evidence);
   }
   if (!units.units.empty()) {
     if (registered.amd != 0) {
