@@ -20,9 +20,9 @@ struct PageStates {
 
 // Counts the pages of everything the dump describes as RAM, from its page directories alone: a page
 // counted as data may still turn out undecodable when it is read. At most `limit` pages are looked
-// at (the default is 512 GiB of 4 KiB pages, about a second): one field of a header can claim any
-// amount of memory.
-PageStates CountPageStates(const PhysicalMemory& memory, uint64_t limit = uint64_t{1} << 27);
+// at (the default is 256 GiB of 4 KiB pages, about half a second): one field of a header can claim
+// any amount of memory.
+PageStates CountPageStates(const PhysicalMemory& memory, uint64_t limit = uint64_t{1} << 26);
 
 }  // namespace dmaudit
 
