@@ -173,7 +173,8 @@ class Checker:
                      == target for row in rows if "pa" in row):
             wrong = "mappings does not show the row"
         elif not any(o["start"] == hex(target) and o["end"] == hex(target + 0xfff)
-                     and {"bdf": bdf, "pasid": change["pasid"]} in finding["subject"]["devices"]
+                     and (bdf, change["pasid"]) in [(d["bdf"], d["pasid"])
+                                                    for d in finding["subject"]["devices"]]
                      and change["entry"] in [entry["address"] for entry in finding["evidence"]]
                      for finding in ran.json()["findings"] if finding["severity"] == "critical"
                      for o in finding["subject"].get("overlaps", [])):
