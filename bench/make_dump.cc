@@ -77,8 +77,9 @@ Status WriteGrown(const Dump& base, SyntheticContent& content, const std::string
   Result<AtomicFile> file = AtomicFile::Create(out, AtomicFile::Access::kPositioned);
   if (!file) return tl::unexpected<Error>(file.error());
   const KdumpOptions options{StoreCodec::kZstd, 1};
-  const Status written = WriteKdump(header, content, options, *file);
-  return written ? file->Commit() : written;
+  const Result<KdumpSummary> written = WriteKdump(header, content, options, *file);
+  if (!written) return tl::unexpected<Error>(written.error());
+  return file->Commit();
 }
 
 // The log's "DMAR: Host address width 39" would put half of a terabyte out of reach.
@@ -252,7 +253,7 @@ Status MakeCodec(const Dump& base, const std::string& out, const Options& option
   }
   std::vector<std::byte> page(kPage);
   for (const uint64_t at : content.base_pages()) {
-    if (const Status filled = content.FillPage(PhysAddr(at), page); !filled) return filled;
+    content.FillPage(PhysAddr(at), page);
     std::vector<std::byte> stored = test::Compress(codec->second.first, page);
     // As writers do: raw where it does not shrink.
     if (stored.size() < kPage) {
@@ -365,8 +366,8 @@ Status MakeElf(const Dump& base, const std::string& out, const Options& options)
   for (size_t i = 0; status && i < filled; ++i) {
     for (uint64_t at = 0; status && at < loads[i].size; at += kPage) {
       const uint64_t from = i < own ? loads[i].physical + at : pages[repeated++ % pages.size()];
-      status = content.FillPage(PhysAddr(from), page);
-      if (status) status = file->WriteAt(loads[i].offset + at, page);
+      content.FillPage(PhysAddr(from), page);
+      status = file->WriteAt(loads[i].offset + at, page);
     }
   }
   if (status) status = file->ExtendTo(data_at + size);

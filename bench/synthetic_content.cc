@@ -63,16 +63,36 @@ void SyntheticContent::VisitPages(const std::function<bool(PhysAddr)>& visit) co
   }
 }
 
-Status SyntheticContent::FillPage(PhysAddr base, std::span<std::byte> out) {
+class SyntheticContent::Filler : public PageFiller {
+ public:
+  explicit Filler(const SyntheticContent& content)
+      : content_(content), context_(content.base_.MakeContext()) {}
+
+  Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) override {
+    content_.Copy(base, *context_, page_, out);
+    return StoredAs::kData;
+  }
+
+ private:
+  const SyntheticContent& content_;
+  std::unique_ptr<DecodeContext> context_;
+  Page page_;
+};
+
+std::unique_ptr<PageFiller> SyntheticContent::MakeFiller() const {
+  return std::make_unique<Filler>(*this);
+}
+
+void SyntheticContent::Copy(PhysAddr base, DecodeContext& context, Page& page,
+                            std::span<std::byte> out) const {
   if (const auto it = changed_.find(base.value()); it != changed_.end()) {
     std::ranges::copy(it->second, out.begin());
   } else if (base.value() < end_of_base_) {
-    base_.ReadPage(base, *context_, page_);
-    std::ranges::copy(page_.bytes, out.begin());
+    base_.ReadPage(base, context, page);
+    std::ranges::copy(page.bytes, out.begin());
   } else {
     std::ranges::fill(out, std::byte{0});
   }
-  return {};
 }
 
 }  // namespace dmaudit::bench

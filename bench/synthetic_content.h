@@ -39,7 +39,9 @@ class SyntheticContent : public KdumpContent {
 
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
   void VisitPages(const std::function<bool(PhysAddr)>& visit) const override;
-  Status FillPage(PhysAddr base, std::span<std::byte> out) override;
+  std::unique_ptr<PageFiller> MakeFiller() const override;
+  // The page at `base`, which VisitPages names; for one thread.
+  void FillPage(PhysAddr base, std::span<std::byte> out) { Copy(base, *context_, page_, out); }
 
   // Bases of the base's pages, ascending.
   const std::vector<uint64_t>& base_pages() const { return base_pages_; }
@@ -50,7 +52,10 @@ class SyntheticContent : public KdumpContent {
     uint64_t stride;
   };
 
+  class Filler;
+
   bool HasBytes(PhysAddr page);
+  void Copy(PhysAddr base, DecodeContext& context, Page& page, std::span<std::byte> out) const;
 
   const PhysicalMemory& base_;
   std::unique_ptr<DecodeContext> context_;
