@@ -59,7 +59,7 @@ class RealKernel {
   Dump dump_;
   Vmcoreinfo vmcoreinfo_;
   MemorySession session_;
-  AddressSpace space_;
+  KernelAddressSpace space_;
 };
 
 // Pages decoded included: the session's cache holds far fewer than these tables take.

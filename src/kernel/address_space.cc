@@ -29,7 +29,7 @@ constexpr uint64_t kImageBase = 0xffff'ffff'8000'0000;
 
 }  // namespace
 
-Result<AddressSpace::Mapping> AddressSpace::Walk(KernelVa address) {
+Result<KernelAddressSpace::Mapping> KernelAddressSpace::Walk(KernelVa address) {
   const uint64_t virtual_address = address.value();
   if (!IsCanonical(virtual_address, 12 + 9 * root_.levels)) {
     return Fail(ErrorCode::kUnknown, "kernel address {:#x} is not canonical", virtual_address);
@@ -69,7 +69,7 @@ Result<AddressSpace::Mapping> AddressSpace::Walk(KernelVa address) {
   return Fail(ErrorCode::kUnknown, "kernel address {:#x}: page table without end", virtual_address);
 }
 
-Result<AddressSpace::Mapping> AddressSpace::Find(KernelVa address) {
+Result<KernelAddressSpace::Mapping> KernelAddressSpace::Find(KernelVa address) {
   for (const Mapping& mapping : cache_) {
     if (mapping.size != 0 && address.value() - mapping.first < mapping.size &&
         (mapping.recorded || !session_.recording())) {
@@ -84,13 +84,13 @@ Result<AddressSpace::Mapping> AddressSpace::Find(KernelVa address) {
   return found;
 }
 
-Result<PhysAddr> AddressSpace::Translate(KernelVa address) {
+Result<PhysAddr> KernelAddressSpace::Translate(KernelVa address) {
   const Result<Mapping> mapping = Find(address);
   if (!mapping) return tl::unexpected<Error>(mapping.error());
   return PhysAddr(mapping->physical + (address.value() - mapping->first));
 }
 
-Status AddressSpace::Read(KernelVa address, std::span<std::byte> out) {
+Status KernelAddressSpace::Read(KernelVa address, std::span<std::byte> out) {
   size_t done = 0;
   while (done < out.size()) {
     const std::optional<KernelVa> at = address.Plus(done);
@@ -114,7 +114,7 @@ Status AddressSpace::Read(KernelVa address, std::span<std::byte> out) {
   return {};
 }
 
-MappedStretch AddressSpace::StretchAt(KernelVa address) {
+MappedStretch KernelAddressSpace::StretchAt(KernelVa address) {
   const uint64_t virtual_address = address.value();
   MappedStretch stretch{address.AlignDown(4096), 4096, false, true, true};
   if (!IsCanonical(virtual_address, 12 + 9 * root_.levels)) return stretch;
@@ -138,7 +138,7 @@ MappedStretch AddressSpace::StretchAt(KernelVa address) {
   return stretch;
 }
 
-bool AddressSpace::ReadKnown(KernelVa address, std::span<std::byte> out, std::byte filler) {
+bool KernelAddressSpace::ReadKnown(KernelVa address, std::span<std::byte> out, std::byte filler) {
   const Result<Mapping> mapping = Find(address);
   if (!mapping) return false;
   const PhysAddr physical(mapping->physical + (address.value() - mapping->first));
@@ -222,7 +222,7 @@ std::optional<bool> RunsOtherKernel(const CpuRegisters& cpu, const PageTableRoot
       continue;
     }
     read_any = true;
-    AddressSpace space(session, {PhysAddr(table), root.levels, root.encryption_mask});
+    KernelAddressSpace space(session, {PhysAddr(table), root.levels, root.encryption_mask});
     const Result<PhysAddr> found = space.Translate(stext);
     if (found && *found == expected) return false;
   }
@@ -255,7 +255,7 @@ Result<KernelTables> LocateKernelTables(const Vmcoreinfo& vmcoreinfo, const Dump
     const PhysAddr table((top->address.value() - kImageBase + base.value) & ~encryption_mask);
     for (const unsigned levels : LevelCandidates(vmcoreinfo, cpus)) {
       const PageTableRoot root{table, levels, encryption_mask};
-      AddressSpace space(session, root);
+      KernelAddressSpace space(session, root);
       const Result<PhysAddr> own = space.Translate(top->address);
       if (!own || *own != table) {
         if (failure.empty()) {

@@ -27,10 +27,10 @@ struct PageTableRoot {
 
 // KernelReader through one set of page tables. Reads and table entries are recorded by the session
 // as it is set at the time; a translation found while searching is walked again for evidence.
-class AddressSpace : public KernelReader {
+class KernelAddressSpace : public KernelReader {
  public:
   // `session` outlives this object.
-  AddressSpace(MemorySession& session, PageTableRoot root) : session_(session), root_(root) {}
+  KernelAddressSpace(MemorySession& session, PageTableRoot root) : session_(session), root_(root) {}
 
   Status Read(KernelVa address, std::span<std::byte> out) override;
   Result<PhysAddr> Translate(KernelVa address) override;

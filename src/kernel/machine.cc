@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,17 +13,14 @@
 
 #include "base/bytes.h"
 #include "kernel/address_space.h"
-#include "kernel/btf_load.h"
-#include "kernel/btf_search.h"
 #include "kernel/discover_crashkernel.h"
 #include "kernel/discover_devices.h"
 #include "kernel/discover_iommu.h"
 #include "kernel/discover_units.h"
 #include "kernel/identity.h"
-#include "kernel/kallsyms.h"
-#include "kernel/kallsyms_search.h"
 #include "kernel/kernel_image.h"
 #include "kernel/kernel_view.h"
+#include "kernel/load_layouts.h"
 #include "kernel/log_facts.h"
 #include "kernel/log_units.h"
 #include "kernel/resource_tree.h"
@@ -49,32 +45,6 @@ std::string_view ToString(ReservationKind kind) {
 
 namespace {
 
-// Every symbol and structure that discovery asks for, so that each table is gone through once.
-constexpr std::array<std::string_view, 23> kSymbols = {
-    "dmar_drhd_units",    "intel_iommu_sm",         "intel_iommu_ecs",   "intel_iommu_enabled",
-    "eim_mode",           "intel_iommu_ops",        "iommu_device_list", "amd_iommu_ops",
-    "amd_iommu_list",     "amd_iommu_pci_seg_list", "crashk_res",        "crashk_low_res",
-    "crashk_cma_ranges",  "crashk_cma_cnt",         "kexec_crash_image", "iomem_resource",
-    "saved_command_line", "pci_root_buses",         "pci_bus_type",      "iommu_group_kset",
-    "dmar_rmrr_units",    "dmar_atsr_units",        "dmar_satc_units"};
-constexpr std::array<std::string_view, 31> kStructures = {
-    "dmar_drhd_unit", "intel_iommu",
-    "q_inval",        "ir_table",
-    "iommu_device",   "dmar_dev_scope",
-    "resource",       "range",
-    "pci_bus",        "pci_dev",
-    "pci_sysdata",    "device",
-    "device_driver",  "iommu_group",
-    "group_device",   "iommu_domain",
-    "kset",           "kobject",
-    "dev_iommu",      "device_domain_info",
-    "kimage",         "kexec_segment",
-    "dmar_rmrr_unit", "dmar_atsr_unit",
-    "dmar_satc_unit", "acpi_dmar_reserved_memory",
-    "acpi_dmar_atsr", "acpi_dmar_satc",
-    "dmar_domain",    "iommu_domain_info",
-    "xa_node"};
-
 // RAM ranges of a dump that are kept as a claim: more than any memory map has.
 constexpr size_t kMaxRamRanges = 65536;
 
@@ -95,109 +65,6 @@ Result<Vmcoreinfo> FindVmcoreinfo(const Dump& dump, DiagnosticSink& sink) {
                 "no VMCOREINFO note: the kernel in this dump cannot be found");
   }
   return Vmcoreinfo::Parse(AsText(found->descriptor), sink);
-}
-
-// A way that the user closed.
-tl::unexpected<Error> Closed(Road road) {
-  return Fail(ErrorCode::kNotFound, "{} is closed by --roads", ToString(road));
-}
-
-std::vector<std::string_view> WantedSymbols() {
-  std::vector<std::string_view> wanted(kSymbols.begin(), kSymbols.end());
-  wanted.insert(wanted.end(), kBtfSymbols.begin(), kBtfSymbols.end());
-  return wanted;
-}
-
-// Symbols out of a vmlinux, those around the types in memory included.
-Result<SymbolTable> SymbolsOf(Vmlinux& vmlinux, const Roads& roads) {
-  if (!roads.Allows(Road::kVmlinux)) return Closed(Road::kVmlinux);
-  return vmlinux.Symbols();
-}
-
-// Symbols that the dump itself holds.
-Result<SymbolTable> LoadOwnSymbols(KernelImage& image, const Roads& roads, DiagnosticSink& sink) {
-  const std::vector<std::string_view> wanted = WantedSymbols();
-  Result<SymbolTable> named = Closed(Road::kVmcoreinfo);
-  if (roads.Allows(Road::kVmcoreinfo)) {
-    named = LoadKallsyms(image.vmcoreinfo(), image.reader(), wanted);
-  }
-  if (named) return *std::move(named);
-  Result<SymbolTable> found = Closed(Road::kSignature);
-  if (roads.Allows(Road::kSignature)) found = SearchKallsyms(image, wanted);
-  if (found) {
-    if (named.error().code != ErrorCode::kNotFound) {
-      sink.Note("kernel.kallsyms", "kallsyms as VMCOREINFO locates it is not used: {}",
-                named.error().message);
-    }
-    return *std::move(found);
-  }
-  return Fail(ErrorCode::kNotFound, "{}; {}", named.error().message, found.error().message);
-}
-
-// Without CONFIG_KALLSYMS_ALL kallsyms holds functions alone.
-bool HasVariables(const SymbolTable& symbols) {
-  return std::any_of(kSymbols.begin(), kSymbols.end(),
-                     [&symbols](std::string_view name) { return symbols.Has(name); });
-}
-
-SymbolTable LoadSymbols(KernelImage& image, Vmlinux& vmlinux, const Roads& roads,
-                        DiagnosticSink& sink) {
-  Result<SymbolTable> other = Closed(Road::kVmlinux);
-  if (vmlinux.given()) {
-    other = SymbolsOf(vmlinux, roads);
-    if (other) return *std::move(other);
-    sink.Note("kernel.vmlinux", "no symbols of a vmlinux: {}", other.error().message);
-  }
-  Result<SymbolTable> own = LoadOwnSymbols(image, roads, sink);
-  if (own && HasVariables(*own)) return *std::move(own);
-  if (!vmlinux.given()) other = SymbolsOf(vmlinux, roads);
-  if (other) return *std::move(other);
-  if (!own) {
-    const std::string reason = fmt::format("{}; {}", own.error().message, other.error().message);
-    sink.Incomplete("kernel.no-symbols", "no kernel symbols: {}", reason);
-    return SymbolTable(fmt::format("none: {}", reason));
-  }
-  std::string missing;
-  for (const std::string_view name : kSymbols) {
-    missing += fmt::format("{}{}", missing.empty() ? "" : ", ", name);
-  }
-  sink.Incomplete("kernel.text-symbols",
-                  "kallsyms holds no variables (a kernel without CONFIG_KALLSYMS_ALL); not known: "
-                  "{}",
-                  missing);
-  return *std::move(own);
-}
-
-Result<std::unique_ptr<const TypeSource>> TypesOf(Vmlinux& vmlinux, const Roads& roads) {
-  if (!roads.Allows(Road::kDwarf)) return Closed(Road::kDwarf);
-  return vmlinux.Types();
-}
-
-std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelImage& image,
-                                            Vmlinux& vmlinux, const Roads& roads,
-                                            DiagnosticSink& sink) {
-  Result<std::unique_ptr<const TypeSource>> other = Closed(Road::kDwarf);
-  if (vmlinux.given()) {
-    other = TypesOf(vmlinux, roads);
-    if (other) return *std::move(other);
-    sink.Note("kernel.vmlinux", "no types of a vmlinux: {}", other.error().message);
-  }
-  Result<Btf> named = Closed(Road::kBtfSymbols);
-  if (roads.Allows(Road::kBtfSymbols)) named = LoadBtf(symbols, image.reader(), kStructures);
-  if (named) return std::make_unique<const Btf>(*std::move(named));
-  std::string reason = named.error().message;
-  // Where symbols name the bounds there is nothing to search for: what is there does not decode.
-  if (named.error().code == ErrorCode::kNotFound) {
-    Result<Btf> found = Closed(Road::kBtfSearch);
-    if (roads.Allows(Road::kBtfSearch)) found = SearchBtf(image, kStructures);
-    if (found) return std::make_unique<const Btf>(*std::move(found));
-    reason += fmt::format("; {}", found.error().message);
-  }
-  if (!vmlinux.given()) other = TypesOf(vmlinux, roads);
-  if (other) return *std::move(other);
-  reason += fmt::format("; {}", other.error().message);
-  sink.Incomplete("kernel.no-types", "no kernel types: {}", reason);
-  return std::make_unique<const NoTypes>(reason);
 }
 
 LogFacts LoadLog(const Vmcoreinfo& vmcoreinfo, KernelReader& reader, MemorySession& session,
@@ -330,10 +197,10 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   if (!vmcoreinfo) return tl::unexpected<Error>(vmcoreinfo.error());
   const Result<KernelTables> tables = LocateKernelTables(*vmcoreinfo, dump, session, sink);
   if (!tables) return tl::unexpected<Error>(tables.error());
-  AddressSpace space(session, tables->root);
+  KernelAddressSpace space(session, tables->root);
 
   std::optional<KernelImage> image(std::in_place, *vmcoreinfo, space, session);
-  Vmlinux vmlinux(options, *vmcoreinfo, space, WantedSymbols(), kStructures, sink);
+  Vmlinux vmlinux(options, *vmcoreinfo, space, WantedSymbols(), WantedStructures(), sink);
   if (vmlinux.given()) {
     if (const Status fits = vmlinux.Check(); !fits) return tl::unexpected<Error>(fits.error());
   }

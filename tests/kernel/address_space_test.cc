@@ -34,7 +34,7 @@ TEST_CASE("4 KiB, 2 MiB and 1 GiB pages translate in 4 and in 5 levels") {
     tables.Map(kDirect, 0x40000000, 2);
     tables.Map(kDirect + 0x40000000, 0x80000000, 3);
     MemorySession session(memory);
-    AddressSpace space(session, {PhysAddr(0x10000), levels, 0});
+    KernelAddressSpace space(session, {PhysAddr(0x10000), levels, 0});
     CHECK(space.Translate(KernelVa(kText + 0x123)).value() == PhysAddr(0x5123));
     CHECK(space.Translate(KernelVa(kDirect + 0x12345)).value() == PhysAddr(0x40012345));
     CHECK(space.Translate(KernelVa(kDirect + 0x40000000 + 0x3fffffff)).value() ==
@@ -51,7 +51,7 @@ TEST_CASE("attribute bits of an entry are not address") {
   const PhysAddr entry = tables.Map(kDirect, 0x40000000, 2);
   memory.WriteU64(entry, 0xfff0000040001083);
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   CHECK(space.Translate(KernelVa(kDirect)).value() == PhysAddr(0x40000000));
 }
 
@@ -61,9 +61,9 @@ TEST_CASE("the encryption bit is stripped from every level") {
   PageTableBuilder tables(memory, PhysAddr(0x10000), 4, kSme);
   tables.Map(kText, 0x5000, 1);
   MemorySession session(memory);
-  AddressSpace plain(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace plain(session, {PhysAddr(0x10000), 4, 0});
   CHECK_FALSE(plain.Translate(KernelVa(kText)));
-  AddressSpace space(session, {PhysAddr(0x10000), 4, kSme});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, kSme});
   CHECK(space.Translate(KernelVa(kText)).value() == PhysAddr(0x5000));
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("an entry that is not present maps nothing, whatever its other bits") 
   const PhysAddr entry = tables.Map(kText, 0x5000, 1);
   memory.WriteU64(entry, 0xfffffffffffffffe);  // PROT_NONE, address inverted
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   const auto result = space.Translate(KernelVa(kText));
   REQUIRE_FALSE(result);
   CHECK(result.error().code == ErrorCode::kUnknown);
@@ -85,7 +85,7 @@ TEST_CASE("addresses at the border of the canonical halves") {
   tables.Map(0x00007ffffffff000, 0x5000, 1);
   tables.Map(0xffff800000000000, 0x6000, 1);
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   CHECK(space.Translate(KernelVa(0x00007fffffffffff)));
   CHECK_FALSE(space.Translate(KernelVa(0x0000800000000000)));
   CHECK_FALSE(space.Translate(KernelVa(0xffff7fffffffffff)));
@@ -103,7 +103,7 @@ TEST_CASE(
   memory.WriteU64(PhysAddr(0x7000), 2);
   memory.SetPageState(PhysAddr(0x5000), ByteState::kExcluded);
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   std::array<std::byte, 16> out{};
   REQUIRE(space.Read(KernelVa(kText + 0xff8), out));
   CHECK(LoadUnchecked<uint64_t>(out, 0) == 1);
@@ -121,7 +121,7 @@ TEST_CASE("a page table page that is not in the dump is named with its state") {
   const PhysAddr entry = tables.Map(kText, 0x5000, 1);
   memory.SetPageState(entry, ByteState::kTruncated);
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   const auto result = space.Translate(KernelVa(kText));
   REQUIRE_FALSE(result);
   CHECK(result.error().code == ErrorCode::kUnknown);
@@ -135,7 +135,7 @@ TEST_CASE("a stretch is what one entry stands for, with the rights that no level
   const PhysAddr large = tables.Map(kText + 0x200000, 0x400000, 2);
   const auto at = [&](uint64_t address) {
     MemorySession fresh(memory);
-    return AddressSpace(fresh, {PhysAddr(0x10000), 4, 0}).StretchAt(KernelVa(address));
+    return KernelAddressSpace(fresh, {PhysAddr(0x10000), 4, 0}).StretchAt(KernelVa(address));
   };
   CHECK(at(kText + 5).first == KernelVa(kText));
   CHECK(at(kText + 5).size == 0x1000);
@@ -166,7 +166,7 @@ TEST_CASE("what is known of a page is read, and the rest filled") {
   memory.SetState(PhysAddr(0x5000), 16, ByteState::kRedacted);
   memory.SetState(PhysAddr(0x5ff8), 8, ByteState::kRedacted);
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   std::array<std::byte, 4096> page{};
   const std::byte filler{0xff};
   REQUIRE(space.ReadKnown(KernelVa(kText), page, filler));
@@ -185,7 +185,7 @@ TEST_CASE("a table that points at itself ends after its levels") {
   FakeMemory memory;
   for (uint64_t i = 0; i < 512; ++i) memory.WriteU64(PhysAddr(0x10000 + 8 * i), 0x10000 | 3);
   MemorySession session(memory);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   CHECK(space.Translate(KernelVa(kText + 5)).value() == PhysAddr(0x10005));
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("a translation found while searching is recorded when evidence needs i
   memory.WriteU64(PhysAddr(0x5000), 7);
   Recorder recorder;
   MemorySession session(memory, &recorder);
-  AddressSpace space(session, {PhysAddr(0x10000), 4, 0});
+  KernelAddressSpace space(session, {PhysAddr(0x10000), 4, 0});
   {
     const SearchScope search(session);
     REQUIRE(space.ReadU64(KernelVa(kText)));
