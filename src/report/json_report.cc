@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "base/version.h"
+#include "report/json_devices.h"
 #include "report/json_writer.h"
 #include "report/report.h"
 
@@ -199,24 +200,16 @@ void WriteUnits(JsonWriter& json, const AuditResult& result) {
 
 void WriteDeviceRef(JsonWriter& json, const Bdf& bdf, const std::optional<Pasid>& pasid) {
   json.Key("bdf").String(ToString(bdf));
-  json.Key("pasid");
-  if (pasid) {
-    json.Number(pasid->value);
-  } else {
-    json.Null();
-  }
+  WriteIfKnown(json, "pasid", pasid, [&json](Pasid value) { json.Number(value.value); });
 }
 
 void WriteRoot(JsonWriter& json, std::string_view key, const std::optional<TableRoot>& root) {
-  json.Key(key);
-  if (!root) {
-    json.Null();
-    return;
-  }
-  json.BeginObject();
-  json.Key("address").Hex(root->table.value());
-  json.Key("levels").Number(root->levels);
-  json.EndObject();
+  WriteIfKnown(json, key, root, [&json](const TableRoot& known) {
+    json.BeginObject();
+    json.Key("address").Hex(known.table.value());
+    json.Key("levels").Number(known.levels);
+    json.EndObject();
+  });
 }
 
 void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
@@ -226,12 +219,7 @@ void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
   for (const FirmwareScope& scope : scopes.scopes) {
     json.BeginObject();
     json.Key("kind").String(ToString(scope.kind));
-    json.Key("segment");
-    if (scope.segment) {
-      json.Number(*scope.segment);
-    } else {
-      json.Null();
-    }
+    WriteIfKnown(json, "segment", scope.segment, [&json](uint16_t value) { json.Number(value); });
     if (scope.registers) json.Key("register_base").Hex(scope.registers->value());
     if (scope.range) WriteRange(json, *scope.range);
     if (scope.kind == ScopeKind::kUnit || scope.kind == ScopeKind::kAtsRoot) {
@@ -282,81 +270,6 @@ void WriteDomains(JsonWriter& json, const AuditResult& result) {
   json.EndArray();
 }
 
-template <typename T, typename Write>
-void WriteIfKnown(JsonWriter& json, std::string_view key, const std::optional<T>& value,
-                  Write write) {
-  json.Key(key);
-  if (value) {
-    write(*value);
-  } else {
-    json.Null();
-  }
-}
-
-// What the kernel knew of a device; null where it is not known.
-void WriteFacts(JsonWriter& json, const DeviceFacts& device, const DeviceInventory& inventory) {
-  const auto hex = [&json](auto value) { json.Hex(uint64_t{value}); };
-  const auto flag = [&json](bool value) { json.Bool(value); };
-  const auto type = [&json](DomainType value) { json.String(ToString(value)); };
-  const IommuGroup* group = device.group ? &inventory.groups[*device.group] : nullptr;
-  json.BeginObject();
-  json.Key("name").String(device.name);
-  json.Key("bus").String(device.pci ? "pci" : "other");
-  WriteIfKnown(json, "vendor_id", device.vendor, hex);
-  WriteIfKnown(json, "device_id", device.device, hex);
-  WriteIfKnown(json, "class", device.class_code, hex);
-  // An empty name: no driver is bound.
-  WriteIfKnown(json, "driver", device.driver,
-               [&json](const std::string& name) { json.String(name); });
-  WriteIfKnown(json, "bus_master", device.bus_master, flag);
-  WriteIfKnown(json, "power_state", device.power,
-               [&json](PowerState state) { json.String(ToString(state)); });
-  WriteIfKnown(json, "ats_enabled", device.ats, flag);
-  WriteIfKnown(json, "pri_enabled", device.pri, flag);
-  WriteIfKnown(json, "pasid_enabled", device.pasid, flag);
-  WriteIfKnown(json, "iommu_group", group != nullptr ? group->id : std::nullopt,
-               [&json](uint32_t id) { json.Number(id); });
-  WriteIfKnown(json, "domain_type", group != nullptr ? group->domain : std::nullopt, type);
-  WriteIfKnown(json, "default_domain_type", group != nullptr ? group->default_domain : std::nullopt,
-               type);
-  json.Key("attached");
-  if (device.attached) {
-    const KernelDomain& domain = *device.attached;
-    json.BeginObject();
-    WriteIfKnown(json, "root", domain.root, [&json](PhysAddr root) { json.Hex(root.value()); });
-    WriteIfKnown(json, "levels", domain.levels, [&json](unsigned n) { json.Number(n); });
-    WriteIfKnown(json, "did", domain.did, [&json](uint16_t did) { json.Number(did); });
-    json.Key("place").String(fmt::format("dmar_domain @ {:#x}", domain.address.value()));
-    json.EndObject();
-  } else {
-    json.Null();
-  }
-  json.Key("held_by_user").Bool(HeldByUser(device, inventory));
-  json.Key("dma_ability").String(ToString(AbilityOf(device, inventory)));
-  json.Key("place").String(
-      fmt::format("{} @ {:#x}", device.pci ? "pci_dev" : "device", device.address.value()));
-  json.EndObject();
-}
-
-// Devices of the kernel that no table entry names.
-void WriteOtherDevices(JsonWriter& json, const AuditResult& result) {
-  const DeviceInventory& inventory = result.machine.inventory;
-  std::vector<bool> attached(inventory.devices.size());
-  for (const AuditedDevice& device : result.devices) {
-    if (device.facts) attached[*device.facts] = true;
-  }
-  json.Key("device_inventory_complete").Bool(inventory.complete);
-  json.Key("other_devices").BeginArray();
-  for (size_t i = 0; i < inventory.devices.size(); ++i) {
-    const DeviceFacts& device = inventory.devices[i];
-    if (attached[i]) continue;
-    // With a filter the report speaks of the chosen devices alone.
-    if (result.filter && !(device.bdf && result.filter->Matches(*device.bdf))) continue;
-    WriteFacts(json, device, inventory);
-  }
-  json.EndArray();
-}
-
 void WriteDevices(JsonWriter& json, const AuditResult& result) {
   json.Key("devices").BeginArray();
   for (const AuditedDevice& device : result.devices) {
@@ -368,12 +281,9 @@ void WriteDevices(JsonWriter& json, const AuditResult& result) {
     json.Key("stage").String(ToString(domain.space.stage));
     json.Key("device_tlb").Bool(device.device_tlb);
     json.Key("dma_ability").String(ToString(device.ability));
-    json.Key("facts");
-    if (device.facts) {
-      WriteFacts(json, result.machine.inventory.devices[*device.facts], result.machine.inventory);
-    } else {
-      json.Null();
-    }
+    WriteIfKnown(json, "facts", device.facts, [&](size_t index) {
+      WriteDeviceFacts(json, result.machine.inventory.devices[index], result.machine.inventory);
+    });
     json.EndObject();
   }
   json.EndArray();

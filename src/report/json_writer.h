@@ -4,6 +4,7 @@
 #define DMAUDIT_REPORT_JSON_WRITER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +45,18 @@ class JsonWriter {
   std::vector<bool> has_items_;  // one per open object or array
   bool after_key_ = false;
 };
+
+// `key` with what `write` writes of the value; null where there is none.
+template <typename T, typename Write>
+void WriteIfKnown(JsonWriter& json, std::string_view key, const std::optional<T>& value,
+                  Write write) {
+  json.Key(key);
+  if (value) {
+    write(*value);
+  } else {
+    json.Null();
+  }
+}
 
 }  // namespace dmaudit
 

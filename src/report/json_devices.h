@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Devices as the kernel knew them, in the JSON report.
+#ifndef DMAUDIT_REPORT_JSON_DEVICES_H_
+#define DMAUDIT_REPORT_JSON_DEVICES_H_
+
+#include "audit/audit.h"
+#include "report/json_writer.h"
+
+namespace dmaudit {
+
+// What the kernel knew of a device, as one object; null where it is not known.
+void WriteDeviceFacts(JsonWriter& json, const DeviceFacts& device,
+                      const DeviceInventory& inventory);
+// Devices of the kernel that no table entry names, as keys of the report.
+void WriteOtherDevices(JsonWriter& json, const AuditResult& result);
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_REPORT_JSON_DEVICES_H_
