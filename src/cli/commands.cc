@@ -25,7 +25,7 @@ std::span<const Command> Commands() {
         .audit_options = false},
        RunInfo},
       {{.name = "pages",
-        .operands = "VMCORE",
+        .operands = "VMCORE...",
         .summary = "List which memory is in the dump and what is known of the rest; with --crc32 "
                    "decode every page and list its state and checksum.",
         .formats = {"text", "ndjson"},
@@ -33,7 +33,7 @@ std::span<const Command> Commands() {
         .crc32_option = true},
        RunPages},
       {{.name = "read",
-        .operands = "VMCORE PA [LEN]",
+        .operands = "VMCORE... PA [LEN]",
         .summary = "Show LEN bytes of physical memory from PA on as a hex dump; what is unknown is "
                    "shown as its state. PA is hexadecimal, LEN decimal or 0x... (default 256, at "
                    "most 16 MiB). Exit status 3 when any of it is unknown.",

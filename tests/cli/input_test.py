@@ -108,6 +108,21 @@ class SplitTest(InputTest):
         self.assertEqual(ran.status, 0, ran)
         self.same_audit(out)
 
+    def test_pages_and_read_take_all_parts_and_say_so(self):
+        paths = self.files(*split(WHOLE, 3))
+        ran = run("pages", "--crc32", *reversed(paths))
+        self.assertEqual((ran.status, ran.err), (0, ""), ran)
+        self.assertEqual(ran.out, run("pages", "--crc32", fixture(NAME)).out)
+        stored = [row for row in run("pages", "--format", "ndjson", fixture(NAME)).rows()
+                  if row["state"] == "data"]
+        # The first and the last page: of different parts.
+        for address in (int(stored[0]["start"], 16), int(stored[-1]["end"], 16) - 7):
+            ran = run("read", *paths, f"{address:x}", "8")
+            self.assertEqual(ran.status, 0, ran)
+            self.assertEqual(ran.out, run("read", fixture(NAME), f"{address:x}", "8").out)
+        for command in ("pages", "read"):
+            self.assertIn(f"dmaudit {command} [OPTION]... VMCORE...", run(command, "--help").out)
+
     def test_a_missing_part_is_named_and_the_rest_is_read(self):
         paths = self.files(*split(WHOLE, 3))
         for missing in range(3):
