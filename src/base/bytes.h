@@ -60,6 +60,12 @@ inline std::optional<std::span<const std::byte>> SubSpan(std::span<const std::by
   return bytes.subspan(static_cast<size_t>(offset), static_cast<size_t>(size));
 }
 
+inline bool IsAllZero(std::span<const std::byte> bytes) {
+  // Equal to itself one byte further on: all bytes are the first one.
+  return bytes.empty() || (bytes[0] == std::byte{0} &&
+                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
 inline std::string_view AsText(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }

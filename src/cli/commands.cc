@@ -43,9 +43,10 @@ std::span<const Command> Commands() {
        RunRead},
       {{.name = "convert",
         .operands = "VMCORE...",
-        .summary = "Write the whole dump as a kdump-compressed file: not flattened, in one part, "
-                   "every page with the bytes or the state that it has.",
-        .formats = {},
+        .summary =
+            "Write the whole dump as one kdump-compressed or ELF file: not flattened, in one "
+            "part, every page with the bytes or the state that it has.",
+        .formats = {"kdump", "elf"},
         .audit_options = false,
         .output_required = true,
         .codec_option = true},

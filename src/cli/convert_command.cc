@@ -3,12 +3,15 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
+#include <utility>
 
 #include "base/ordered_work.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/run.h"
 #include "kernel/machine.h"
+#include "kernel/virtual_layout.h"
 #include "vmcore/write/convert.h"
 
 namespace dmaudit::cli {
@@ -32,6 +35,15 @@ void CatchInterrupts() {
   }
 }
 
+// The kernel in the dump, if one is found. What is said of it is no part of a conversion.
+std::optional<KernelIdentity> FindKernel(const Dump& dump, MemorySession& session,
+                                         const DiscoveryOptions& discovery) {
+  DiagnosticSink unheard;
+  Result<MachineState> machine = DiscoverMachine(dump, session, unheard, discovery);
+  if (!machine) return std::nullopt;
+  return std::move(machine->identity);
+}
+
 // What the header of a kdump file says beside the notes. A container that has no such header gets
 // it from the kernel in the dump, or does without.
 KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
@@ -45,16 +57,31 @@ KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
         constexpr uint32_t kPrstatus = 1;
         return note.name == "CORE" && note.type == kPrstatus;
       })));
-  DiagnosticSink unheard;  // of a kernel, not of the conversion
   MemorySession session(*dump.memory);
-  const Result<MachineState> machine = DiscoverMachine(dump, session, unheard, discovery);
-  if (!machine) return header;
-  const KernelIdentity& kernel = machine->identity;
-  if (header.release.empty()) header.release = kernel.release.value_or("");
-  if (header.version.empty()) header.version = kernel.version.value_or("");
-  header.phys_base = kernel.phys_base.value_or(0);
-  header.timestamp = kernel.crash_time.value_or(0);
+  const std::optional<KernelIdentity> kernel = FindKernel(dump, session, discovery);
+  if (!kernel) return header;
+  if (header.release.empty()) header.release = kernel->release.value_or("");
+  if (header.version.empty()) header.version = kernel->version.value_or("");
+  header.phys_base = kernel->phys_base.value_or(0);
+  header.timestamp = kernel->crash_time.value_or(0);
   return header;
+}
+
+// Virtual addresses from the kernel's page tables, or else as the original has them.
+ElfDescription ElfOf(const Dump& dump, const DiscoveryOptions& discovery) {
+  ElfDescription elf;
+  elf.machine = dump.info.machine;
+  VirtualLayout layout = VirtualLayoutOf(dump.info);
+  MemorySession session(*dump.memory);
+  const std::optional<KernelIdentity> kernel = FindKernel(dump, session, discovery);
+  if (kernel && kernel->page_tables) {
+    const VirtualLayout found = FindVirtualLayout(session, *kernel->page_tables);
+    if (found.direct_map) layout.direct_map = found.direct_map;
+    if (!layout.image) layout.image = found.image;
+  }
+  elf.direct_map = layout.direct_map;
+  elf.image = layout.image;
+  return elf;
 }
 
 void Report(const ConvertSummary& summary, DiagnosticSink& sink) {
@@ -68,6 +95,22 @@ void Report(const ConvertSummary& summary, DiagnosticSink& sink) {
           "known in part: kdump holds whole pages only, they are unknown in the result");
 }
 
+void Report(const ElfSummary& summary, DiagnosticSink& sink) {
+  const auto unknown = [&sink](uint64_t bytes, std::string_view why) {
+    if (bytes != 0) sink.Incomplete("convert.unknown", "{} bytes are {}", bytes, why);
+  };
+  unknown(summary.lost, "lost in the original, and are in the result");
+  unknown(summary.truncated, "beyond the end of the original, and of the result");
+  unknown(summary.corrupt, "undecodable in the original, and in the result");
+}
+
+Result<int> Finish(const auto& summary, DiagnosticSink& sink, const Options& options) {
+  if (!summary) return tl::unexpected<Error>(summary.error());
+  Report(*summary, sink);
+  PrintDiagnostics(sink, options);
+  return sink.incomplete() ? kExitIncomplete : kExitClean;
+}
+
 }  // namespace
 
 Result<int> RunConvert(const CommandSyntax&, const Options& options) {
@@ -76,19 +119,26 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
   if (!dump) return tl::unexpected<Error>(dump.error());
   CatchInterrupts();
   Progress progress(!options.quiet);
+  const unsigned threads = options.jobs.value_or(AvailableThreads());
+  if (options.format == "elf") {
+    const auto show = [&](uint64_t done, uint64_t total) {
+      progress.Update(done, total);
+      return !g_interrupted;
+    };
+    return Finish(
+        ConvertToElf(*dump, ElfOf(*dump, options.audit.discovery), {threads, show}, options.output),
+        sink, options);
+  }
   const uint64_t page_size = dump->memory->page_size();
   KdumpOptions kdump = options.kdump;
-  kdump.threads = options.jobs.value_or(AvailableThreads());
+  kdump.threads = threads;
   kdump.progress = [&](uint64_t done, uint64_t total) {
     progress.Update(done * page_size, total * page_size);
     return !g_interrupted;
   };
-  const Result<ConvertSummary> summary =
-      ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output);
-  if (!summary) return tl::unexpected<Error>(summary.error());
-  Report(*summary, sink);
-  PrintDiagnostics(sink, options);
-  return sink.incomplete() ? kExitIncomplete : kExitClean;
+  return Finish(
+      ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output), sink,
+      options);
 }
 
 }  // namespace dmaudit::cli

@@ -59,7 +59,7 @@ po::options_description Describe(const CommandSyntax& syntax) {
   }
   if (syntax.codec_option) {
     add("codec", po::value<std::string>()->value_name("zstd|zlib|lzo|snappy|raw"),
-        "compression of the pages (default zstd)");
+        "compression of the pages of a kdump file (default zstd)");
   }
   if (syntax.crc32_option || syntax.codec_option) {
     add("jobs,j", po::value<std::string>()->value_name("N"),
@@ -279,6 +279,9 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
         syntax.formats.end()) {
       return tl::unexpected<Error>(
           Usage(fmt::format("--format: no such choice: {}", EscapeForTerminal(options.format))));
+    }
+    if (syntax.codec_option && options.format == "elf" && values.count("codec") != 0) {
+      return tl::unexpected<Error>(Usage("--codec: an ELF file holds pages as they are"));
     }
   }
   return options;

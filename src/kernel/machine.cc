@@ -217,6 +217,7 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   machine.identity.symbols_from = symbols.from();
   machine.identity.types_from = types->from();
   machine.identity.phys_base = tables->phys_base;
+  machine.identity.page_tables = tables->root;
   machine.identity.two_kernels = tables->other_kernel_runs;
   machine.identity.whose_tables =
       tables->other_kernel_runs

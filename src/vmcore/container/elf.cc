@@ -14,6 +14,7 @@
 #include "vmcore/container/elf_header.h"
 #include "vmcore/container/notes.h"
 #include "vmcore/container/segment_memory.h"
+#include "vmcore/container/state_note.h"
 
 namespace dmaudit {
 namespace {
@@ -126,10 +127,32 @@ bool CheckRange(const ElfSegment& load, const std::string& path, DiagnosticSink&
   return true;
 }
 
-Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path,
-                               const std::vector<ElfSegment>& loads, DumpInfo& info,
-                               DiagnosticSink& sink) {
+// Takes the note of damaged memory out of `notes`.
+std::vector<SegmentPiece> TakeDamages(const std::string& path, std::vector<DumpNote>& notes,
+                                      DiagnosticSink& sink) {
   std::vector<SegmentPiece> pieces;
+  const auto damages = std::stable_partition(
+      notes.begin(), notes.end(), [](const DumpNote& note) { return !IsStateNote(note); });
+  for (auto note = damages; note != notes.end(); ++note) {
+    const Result<std::vector<DamagedRange>> ranges = DecodeStateNote(*note);
+    if (!ranges) {
+      sink.Incomplete("elf.state-note", "{}: {}: what is damaged is not known", path,
+                      ranges.error().message);
+      continue;
+    }
+    for (const DamagedRange& damage : *ranges) {
+      pieces.push_back({damage.range, FileOffset(0), damage.state});
+    }
+  }
+  notes.erase(damages, notes.end());
+  return pieces;
+}
+
+// `pieces` are what notes say of memory that is in no segment.
+Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path,
+                               const std::vector<ElfSegment>& loads,
+                               std::vector<SegmentPiece> pieces, DumpInfo& info,
+                               DiagnosticSink& sink) {
   uint64_t cut = 0;  // segments that are not whole
   uint64_t end = 0;
   for (const ElfSegment& load : loads) {
@@ -266,7 +289,8 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
     sink.Incomplete("elf.incomplete",
                     "{}: the dump says that its writer ran out of space, pages are missing", path);
   }
-  Result<SegmentMap> segments = MapSegments(*source, path, header->loads, dump.info, sink);
+  Result<SegmentMap> segments = MapSegments(*source, path, header->loads,
+                                            TakeDamages(path, dump.notes, sink), dump.info, sink);
   if (!segments) return tl::unexpected(segments.error());
   dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(*segments));
   return dump;
