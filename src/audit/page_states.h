@@ -14,15 +14,13 @@ namespace dmaudit {
 struct PageStates {
   std::array<uint64_t, kByteStateCount> pages{};  // by ByteState
   uint64_t page_size = 0;
-  uint64_t not_counted = 0;  // beyond the limit
   uint64_t total() const;
 };
 
 // Counts the pages of everything the dump describes as RAM, from its page directories alone: a page
-// counted as data may still turn out undecodable when it is read. At most `limit` pages are looked
-// at (the default is 256 GiB of 4 KiB pages, about half a second): one field of a header can claim
-// any amount of memory.
-PageStates CountPageStates(const PhysicalMemory& memory, uint64_t limit = uint64_t{1} << 26);
+// counted as data may still turn out undecodable when it is read. Cost is proportional to the
+// number of ranges, not to their size: one field of a header can claim any amount of memory.
+PageStates CountPageStates(const PhysicalMemory& memory);
 
 }  // namespace dmaudit
 

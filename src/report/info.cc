@@ -6,6 +6,7 @@
 
 #include <ctime>
 
+#include "base/number.h"
 #include "base/text.h"
 #include "base/version.h"
 #include "report/json_writer.h"
@@ -63,10 +64,8 @@ void WriteTextInfo(const InfoReport& info, Output& output) {
     const uint64_t pages = info.states.pages[i];
     if (pages == 0) continue;
     rows.Row(fmt::format("  {}", ToString(static_cast<ByteState>(i))),
-             fmt::format("{} pages, {}", pages, HumanSize(pages * info.states.page_size)));
-  }
-  if (info.states.not_counted != 0) {
-    rows.Row("  not counted", fmt::format("{} pages", info.states.not_counted));
+             fmt::format("{} pages, {}", pages,
+                         HumanSize(CheckedMul(pages, info.states.page_size).value_or(UINT64_MAX))));
   }
   if (!info.machine) {
     rows.Row("kernel", "none found: " + info.no_machine_because);
@@ -117,7 +116,6 @@ void WriteJsonInfo(const InfoReport& info, Output& output) {
   for (unsigned i = 0; i < kByteStateCount; ++i) {
     json.Key(ToString(static_cast<ByteState>(i))).Number(info.states.pages[i]);
   }
-  if (info.states.not_counted != 0) json.Key("not_counted").Number(info.states.not_counted);
   json.EndObject();
   json.Key("kernel");
   if (!info.machine) {

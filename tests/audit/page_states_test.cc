@@ -3,24 +3,70 @@
 
 #include <doctest/doctest.h>
 
-#include "support/fake_memory.h"
+#include <array>
+
+#include "support/dump_builder.h"
 
 namespace dmaudit {
 namespace {
 
-TEST_CASE("pages are counted by state up to a limit, and the rest in one step") {
-  test::FakeMemory memory;
-  memory.AddZeroPage(PhysAddr(0x1000));
-  memory.AddZeroPage(PhysAddr(0x2000));
-  memory.AddRam({PhysAddr(0x1000), PhysAddr(0x2fff)});
-  memory.AddRam({PhysAddr(0x3000), PhysAddr((uint64_t{1} << 52) - 1)});
-  const uint64_t all = (uint64_t{1} << 40) - 1;
-  for (const uint64_t limit : {uint64_t{1}, uint64_t{2}, uint64_t{3}}) {
-    const PageStates states = CountPageStates(memory, limit);
-    CHECK(states.total() == limit);
-    CHECK(states.pages[static_cast<size_t>(ByteState::kData)] == std::min<uint64_t>(limit, 2));
-    CHECK(states.not_counted == all - limit);
-  }
+using namespace test;
+
+std::array<uint64_t, kByteStateCount> Count(const Dump& dump) {
+  return CountPageStates(*dump.memory).pages;
+}
+
+std::array<uint64_t, kByteStateCount> Of(
+    std::initializer_list<std::pair<ByteState, uint64_t>> counts) {
+  std::array<uint64_t, kByteStateCount> pages{};
+  for (const auto& [state, count] : counts) pages[static_cast<size_t>(state)] = count;
+  return pages;
+}
+
+TEST_CASE("all of the address space is counted in one step") {
+  ElfBuilder builder;
+  builder.AddLoad(0, PatternPage(1));
+  builder.AddLoad(0x1000, {}, 0);
+  ElfImage image = builder.Build();
+  image.SetSegment(2, "p_memsz", UINT64_MAX - 0xfff);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image.bytes, sink);
+  REQUIRE(dump);
+  CHECK(Count(*dump) ==
+        Of({{ByteState::kData, 1}, {ByteState::kExcluded, (uint64_t{1} << 52) - 1}}));
+}
+
+TEST_CASE("a page that ranges share is counted once, by its first byte that is not known") {
+  ElfBuilder builder;
+  builder.AddLoad(0x1000, std::vector<std::byte>(0x1800), 0x3000);  // ends inside page 2
+  builder.AddLoad(0x5c00, std::vector<std::byte>(0x100));           // inside page 5, absent around
+  builder.AddLoad(0x7000, std::vector<std::byte>(0x800));
+  builder.AddLoad(0x7800, std::vector<std::byte>(0x800));
+  builder.AddLoad(0x9000, std::vector<std::byte>(0x400), 0x800);
+  builder.AddLoad(0x9c00, std::vector<std::byte>(0x1400));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+  REQUIRE(dump);
+  CHECK(Count(*dump) ==
+        Of({{ByteState::kData, 3}, {ByteState::kExcluded, 3}, {ByteState::kAbsent, 1}}));
+}
+
+TEST_CASE("pages of a kdump file are counted by what their descriptors say") {
+  KdumpBuilder builder;
+  builder.AddPage(1, PatternPage(1));
+  builder.AddPage(2, PatternPage(2));
+  builder.AddExcluded(3);
+  builder.AddLost(4);
+  builder.AddPage(9, PatternPage(9));
+  KdumpImage image = builder.Build();
+  image.SetDescriptor(3, "offset", uint64_t{1} << 40);  // page 9
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image.bytes, sink);
+  REQUIRE(dump);
+  CHECK(Count(*dump) == Of({{ByteState::kData, 2},
+                            {ByteState::kExcluded, 1},
+                            {ByteState::kLost, 1},
+                            {ByteState::kTruncated, 1}}));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "vmcore/memory/state_joiner.h"
 
 namespace dmaudit {
 namespace {
@@ -186,56 +187,120 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
   if (!own.decoder.Decode(*codec, own.stored, page.bytes)) unreadable(ByteState::kCorrupt);
 }
 
+// The descriptors of stored frames, which come ascending, read many at a time.
+class KdumpMemory::DescriptorStream {
+ public:
+  explicit DescriptorStream(const KdumpMemory& memory) : memory_(memory) {}
+
+  struct Step {
+    uint64_t last = 0;                            // the frames from the one asked for to this
+    ByteState state = ByteState::kLost;           // have this state,
+    std::optional<KdumpDescriptor> descriptor{};  // or there is one, with its descriptor
+  };
+  // What is known of stored frames first .. last: of as many from `first` on as are alike.
+  Step At(uint64_t first, uint64_t last) {
+    while (part_ < memory_.parts_.size() && first >= memory_.parts_[part_].end) {
+      ++part_;
+      begin_ = end_ = 0;
+    }
+    if (part_ == memory_.parts_.size()) return {last, ByteState::kLost};
+    const Part& part = memory_.parts_[part_];
+    if (first < part.first) return {std::min(last, part.first - 1), ByteState::kLost};
+    if (first != frame_ + 1 || begin_ == end_) {
+      index_ = memory_.pages_.stored.Rank(first) - part.rank;
+    } else {
+      ++index_;
+    }
+    frame_ = first;
+    if (index_ < begin_ || index_ >= end_) {
+      const uint64_t count = std::min(kBulkGroup, part.count - index_);
+      group_.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
+      const Result<size_t> got = part.source->ReadAt(
+          FileOffset(part.descriptors.value() + index_ * KdumpDescriptor::kSize), group_);
+      begin_ = index_;
+      end_ = index_ + (got ? *got / KdumpDescriptor::kSize : 0);
+      if (begin_ == end_) {
+        // What is behind the end of a file, or cannot be read, is so to its end.
+        return {std::min(last, part.end - 1), got ? ByteState::kTruncated : ByteState::kCorrupt};
+      }
+    }
+    const KdumpDescriptor descriptor = KdumpDescriptor::Parse(
+        std::span(group_).subspan(static_cast<size_t>((index_ - begin_) * KdumpDescriptor::kSize),
+                                  KdumpDescriptor::kSize),
+        memory_.pages_.order);
+    return {first, memory_.Judge(part, descriptor), descriptor};
+  }
+
+ private:
+  const KdumpMemory& memory_;
+  std::vector<std::byte> group_;
+  size_t part_ = 0;     // that the frame at hand may be in
+  uint64_t begin_ = 0;  // descriptors begin_ .. end_ - 1 of that part are in `group_`
+  uint64_t end_ = 0;
+  uint64_t frame_ = 0;  // the last one asked for, whose descriptor is number index_
+  uint64_t index_ = 0;
+};
+
+void KdumpMemory::VisitFrames(const std::function<bool(uint64_t, uint64_t, bool)>& visit) const {
+  const PageBitmap none;
+  PageBitmap::RunCursor stored_runs(pages_.stored);
+  PageBitmap::RunCursor ram_runs(pages_.ram != nullptr ? *pages_.ram : none);
+  PageBitmap::Run stored;
+  PageBitmap::Run ram;
+  bool any_stored = stored_runs.Next(stored);
+  bool any_ram = ram_runs.Next(ram);
+  while (any_stored || any_ram) {
+    if (any_ram && (!any_stored || ram.first < stored.first)) {
+      const uint64_t last = any_stored ? std::min(ram.last, stored.first - 1) : ram.last;
+      if (!visit(ram.first, last, false)) return;
+      ram.first = last + 1;
+    } else {
+      if (!visit(stored.first, stored.last, true)) return;
+      while (any_ram && ram.last <= stored.last) any_ram = ram_runs.Next(ram);
+      ram.first = std::max(ram.first, stored.last + 1);
+      any_stored = stored_runs.Next(stored);
+    }
+    if (any_ram && ram.first > ram.last) any_ram = ram_runs.Next(ram);
+  }
+}
+
 void KdumpMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
-  const PageBitmap& described = pages_.ram != nullptr ? *pages_.ram : pages_.stored;
-  described.VisitRuns([&](uint64_t first, uint64_t last) {
-    return visit({PhysAddr(first << page_shift_),
-                  PhysAddr((last << page_shift_) | (uint64_t{pages_.page_size} - 1))});
+  const std::function<bool(PhysRange, ByteState)> any = [&visit](PhysRange range, ByteState) {
+    return visit(range);
+  };
+  StateJoiner joined(any);
+  VisitFrames([&](uint64_t first, uint64_t last, bool) {
+    return joined.Add(RangeOf(first, last), ByteState::kData);
   });
+  joined.Finish();
+}
+
+void KdumpMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
+  StateJoiner joined(visit);
+  DescriptorStream descriptors(*this);
+  VisitFrames([&](uint64_t first, uint64_t last, bool stored) {
+    if (!stored) return joined.Add(RangeOf(first, last), FrameState(first));
+    for (uint64_t frame = first; frame <= last;) {
+      const DescriptorStream::Step step = descriptors.At(frame, last);
+      if (!joined.Add(RangeOf(frame, step.last), step.state)) return false;
+      frame = step.last + 1;
+    }
+    return true;
+  });
+  joined.Finish();
 }
 
 void KdumpMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
-  std::vector<std::byte> group;
-  size_t p = 0;        // the part that the frame at hand may be in
-  uint64_t begin = 0;  // descriptors begin .. end - 1 of that part are in `group`
-  uint64_t end = 0;
+  DescriptorStream descriptors(*this);
   pages_.stored.VisitRuns([&](uint64_t first, uint64_t last) {
     for (uint64_t frame = first; frame <= last;) {
-      while (p < parts_.size() && frame >= parts_[p].end) {
-        ++p;
-        begin = end = 0;
+      const DescriptorStream::Step step = descriptors.At(frame, last);
+      // Offset 0: never written.
+      if (step.descriptor && step.descriptor->offset != 0 &&
+          !visit(PhysAddr(frame << page_shift_), step.descriptor->size)) {
+        return false;
       }
-      if (p == parts_.size()) return false;
-      const Part& part = parts_[p];
-      if (frame < part.first) {
-        frame = part.first;
-        continue;
-      }
-      uint64_t index = pages_.stored.Rank(frame) - part.rank;
-      const uint64_t stop = std::min(last, part.end - 1);
-      for (; frame <= stop; ++frame, ++index) {
-        if (index < begin || index >= end) {
-          const uint64_t count = std::min(kBulkGroup, part.count - index);
-          group.resize(static_cast<size_t>(count * KdumpDescriptor::kSize));
-          const Result<size_t> got = part.source->ReadAt(
-              FileOffset(part.descriptors.value() + index * KdumpDescriptor::kSize), group);
-          begin = index;
-          end = index + (got ? *got / KdumpDescriptor::kSize : 0);
-          if (begin == end) {
-            // Pages whose descriptor is beyond the end of the file are not readable.
-            frame = part.end;
-            break;
-          }
-        }
-        const KdumpDescriptor descriptor = KdumpDescriptor::Parse(
-            std::span(group).subspan(static_cast<size_t>((index - begin) * KdumpDescriptor::kSize),
-                                     KdumpDescriptor::kSize),
-            pages_.order);
-        // Offset 0: never written.
-        if (descriptor.offset != 0 && !visit(PhysAddr(frame << page_shift_), descriptor.size)) {
-          return false;
-        }
-      }
+      frame = step.last + 1;
     }
     return true;
   });

@@ -60,11 +60,14 @@ class KdumpMemory : public PhysicalMemory {
   std::unique_ptr<DecodeContext> MakeContext() const override;
   void ReadPage(PhysAddr base, DecodeContext& context, Page& page) const override;
   ByteState PageStateHint(PhysAddr base) const override;
+  // What either bitmap has: they should agree, and where they do not, nothing is to be missed.
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
+  void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;
   void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override;
 
  private:
   class Context;
+  class DescriptorStream;
 
   struct Part : KdumpPart {
     uint64_t rank = 0;        // stored frames below `start`
@@ -74,6 +77,14 @@ class KdumpMemory : public PhysicalMemory {
 
   // By the bitmaps alone.
   ByteState FrameState(uint64_t frame) const;
+  // Ascending and disjoint runs of frames of either bitmap, and whether the second one has them,
+  // until `visit` gives false.
+  void VisitFrames(
+      const std::function<bool(uint64_t first, uint64_t last, bool stored)>& visit) const;
+  PhysRange RangeOf(uint64_t first, uint64_t last) const {
+    return {PhysAddr(first << page_shift_),
+            PhysAddr((last << page_shift_) | (uint64_t{pages_.page_size} - 1))};
+  }
   // The part that has the page, or null.
   const Part* FindPart(uint64_t frame) const;
   // Whether a descriptor can be followed, and all of its data is in the file.

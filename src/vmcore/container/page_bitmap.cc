@@ -125,44 +125,45 @@ uint64_t PageBitmap::Rank(uint64_t bit) const {
   return rank + CountBits(words[word] & below);
 }
 
-void PageBitmap::VisitRuns(const std::function<bool(uint64_t, uint64_t)>& visit) const {
-  bool open = false;
-  uint64_t first = 0;
-  uint64_t end = 0;  // one past the run that is open
-  // Gives false when the visitor has seen enough.
-  const auto add = [&](uint64_t from, uint64_t size) {
-    if (open && end == from) {
-      end += size;
-      return true;
-    }
-    if (open && !visit(first, end - 1)) return false;
-    open = true;
-    first = from;
-    end = from + size;
-    return true;
-  };
-  for (const Span& span : spans_) {
+bool PageBitmap::RunCursor::NextPiece(Run& piece) {
+  for (; span_ < bitmap_.spans_.size(); ++span_, word_ = 0) {
+    const Span& span = bitmap_.spans_[span_];
     const uint64_t base = span.chunk * kChunkBits;
     if (span.words == kAllSet) {
-      if (!add(base, span.chunks * kChunkBits)) return;
-      continue;
+      ++span_;
+      piece = {base, base + (span.chunks * kChunkBits - 1)};
+      return true;
     }
-    const Chunk& words = WordsOf(span);
-    for (uint64_t i = 0; i < kChunkWords; ++i) {
-      uint64_t word = words[i];
-      uint64_t at = base + i * 64;
-      while (word != 0) {
-        const unsigned skip = static_cast<unsigned>(std::countr_zero(word));
-        word >>= skip;
-        at += skip;
-        const unsigned size = static_cast<unsigned>(std::countr_one(word));
-        if (!add(at, size)) return;
-        at += size;
-        word = size >= 64 ? 0 : word >> size;
-      }
+    const Chunk& words = bitmap_.WordsOf(span);
+    for (; word_ < kChunkWords; ++word_, done_ = 0) {
+      const uint64_t rest = done_ < 64 ? words[word_] >> done_ : 0;
+      if (rest == 0) continue;
+      const uint64_t skip = static_cast<uint64_t>(std::countr_zero(rest));
+      const uint64_t size = static_cast<uint64_t>(std::countr_one(rest >> skip));
+      const uint64_t first = base + word_ * 64 + done_ + skip;
+      done_ += skip + size;
+      piece = {first, first + (size - 1)};
+      return true;
     }
   }
-  if (open) visit(first, end - 1);
+  return false;
+}
+
+bool PageBitmap::RunCursor::Next(Run& run) {
+  if (any_ahead_) {
+    run = ahead_;
+  } else if (!NextPiece(run)) {
+    return false;
+  }
+  while ((any_ahead_ = NextPiece(ahead_)) && ahead_.first == run.last + 1) run.last = ahead_.last;
+  return true;
+}
+
+void PageBitmap::VisitRuns(const std::function<bool(uint64_t, uint64_t)>& visit) const {
+  RunCursor cursor(*this);
+  for (Run run; cursor.Next(run);) {
+    if (!visit(run.first, run.last)) return;
+  }
 }
 
 std::optional<uint64_t> PageBitmap::FirstMissingIn(const PageBitmap& other) const {

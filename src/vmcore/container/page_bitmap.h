@@ -40,6 +40,28 @@ class PageBitmap {
   // false.
   void VisitRuns(const std::function<bool(uint64_t first, uint64_t last)>& visit) const;
 
+  struct Run {
+    uint64_t first = 0, last = 0;
+  };
+  // The same one by one; the bitmap outlives it.
+  class RunCursor {
+   public:
+    explicit RunCursor(const PageBitmap& bitmap) : bitmap_(bitmap) {}
+    // Gives the next run; false when there is none.
+    bool Next(Run& run);
+
+   private:
+    // The next run inside one span or word.
+    bool NextPiece(Run& piece);
+
+    const PageBitmap& bitmap_;
+    size_t span_ = 0;
+    uint64_t word_ = 0;  // of the span
+    uint64_t done_ = 0;  // bits of the word that have been looked at
+    Run ahead_{};        // a piece that does not continue the run before it
+    bool any_ahead_ = false;
+  };
+
   // The first bit set here and clear in `other`.
   std::optional<uint64_t> FirstMissingIn(const PageBitmap& other) const;
 
