@@ -82,6 +82,7 @@ class RecipeRun {
   std::vector<RecipeFile> files_;
   size_t current_ = 0;
   Words open_;
+  OpenOptions options_;
 
   bool expects_ = false;
   std::optional<std::string> error_;
@@ -99,6 +100,10 @@ void RecipeRun::Line(const Words& words) {
     if (words.size() < 2) Bad("dump of what?");
     if (words[1] == "kdump") {
       pending_ = MakeKdumpFormat(words);
+    } else if (words[1] == "elf") {
+      pending_ = MakeElfFormat(words);
+    } else if (words[1] == "lime" || words[1] == "avml" || words[1] == "raw") {
+      pending_ = MakeImageFormat(words);
     } else {
       Bad("no such format: " + words[1]);
     }
@@ -110,7 +115,7 @@ void RecipeRun::Line(const Words& words) {
   }
   static const std::set<std::string> mutations = {"set",  "put",  "fill",    "cut",    "append",
                                                   "name", "copy", "flatten", "record", "header",
-                                                  "in",   "end",  "open"};
+                                                  "in",   "end",  "open",    "as-raw"};
   if (mutations.contains(verb)) {
     BuildPending();
     return Mutate(words);
@@ -184,6 +189,8 @@ void RecipeRun::Mutate(const Words& words) {
     current_ = static_cast<size_t>(named - files_.data());
   } else if (verb == "open") {
     open_.assign(words.begin() + 1, words.end());
+  } else if (verb == "as-raw") {
+    options_.raw_base = PhysAddr(RecipeNumber(word(1)));
   } else {
     Flatten(words);
   }
@@ -282,7 +289,7 @@ std::string RecipeRun::Check() {
     inputs.push_back({name, std::make_shared<MemorySource>(Named(name).bytes)});
   }
   DiagnosticSink sink;
-  const Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink);
+  const Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink, options_);
   if (error_) {
     if (dumps) {
       Complain("opened, though an error is expected");
@@ -374,11 +381,16 @@ void RecipeRun::CheckPage(const Dump& dump, DecodeContext& context, uint64_t fra
 void RecipeRun::CheckDescribed(const Dump& dump) {
   const uint64_t size = dump.memory->page_size();
   constexpr uint64_t kMaxPages = 100000;
+  constexpr unsigned kMaxComplaints = 20;
   uint64_t pages = 0;
+  unsigned complaints = 0;
   dump.memory->VisitRam([&](PhysRange range) {
     for (uint64_t frame = range.first.value() / size; frame <= range.last.value() / size; ++frame) {
       const auto page = pages_.find(frame);
-      if (page == pages_.end()) Complain(fmt::format("nothing is expected of page {:#x}", frame));
+      if (page == pages_.end()) {
+        Complain(fmt::format("nothing is expected of page {:#x}", frame));
+        if (++complaints == kMaxComplaints) return false;
+      }
       if (page != pages_.end() && page->second.state == "absent") {
         Complain(fmt::format("page {:#x} is described", frame));
       }
@@ -471,6 +483,18 @@ std::vector<std::byte> RecipePage(uint64_t seed, size_t size) {
     StoreUnchecked<uint64_t>(page, i, (seed << 32) | (i / 64 + 1));
   }
   return page;
+}
+
+std::vector<std::byte> RecipeMemory(uint64_t first, uint64_t size, uint64_t seed) {
+  std::vector<std::byte> memory;
+  const uint64_t skip = first % kTestPage;
+  for (uint64_t done = 0; done < skip + size; done += kTestPage, ++seed) {
+    const std::vector<std::byte> page = RecipePage(seed, kTestPage);
+    memory.insert(memory.end(), page.begin(), page.end());
+  }
+  memory.erase(memory.begin(), memory.begin() + static_cast<ptrdiff_t>(skip));
+  memory.resize(static_cast<size_t>(size));
+  return memory;
 }
 
 std::vector<RecipeFile> MakeRecipe(std::string_view recipe) { return RecipeRun(recipe).files(); }

@@ -49,6 +49,8 @@ class RecipeFormat {
 
 // `words` are "dump FORMAT KEY=VALUE...".
 std::unique_ptr<RecipeFormat> MakeKdumpFormat(const Words& words);
+std::unique_ptr<RecipeFormat> MakeElfFormat(const Words& words);
+std::unique_ptr<RecipeFormat> MakeImageFormat(const Words& words);  // lime, avml, raw
 
 // KEY=VALUE words; each may be taken once, Done() complains about what is left.
 class RecipeKeys {
@@ -69,6 +71,10 @@ std::pair<uint64_t, uint64_t> RecipeRange(const std::string& word);
 std::string RecipeText(const Words& words, size_t from);
 // What a page holds that a recipe gives the number `seed`.
 std::vector<std::byte> RecipePage(uint64_t seed, size_t size);
+
+// `size` bytes from physical address `first` on, where the page of `first` holds that of `seed`,
+// the next one that of seed + 1, and so on.
+std::vector<std::byte> RecipeMemory(uint64_t first, uint64_t size, uint64_t seed);
 
 // The files a recipe makes, by name, in their order.
 std::vector<RecipeFile> MakeRecipe(std::string_view recipe);
