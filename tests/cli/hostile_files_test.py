@@ -45,14 +45,14 @@ class HostileFilesTest(CliTest):
                                  capture_output=True, text=True).stdout.splitlines()
         self.assertGreaterEqual(len(listing), 150)
         for line in listing:
-            file, name, outcome = line.split("\t")
+            files, name, outcome = line.split("\t")
             with self.subTest(name):
-                self.check(str(folder / file), outcome)
+                self.check([str(folder / file) for file in files.split()], outcome)
 
-    def check(self, path, outcome):
+    def check(self, paths, outcome):
         refused = outcome.startswith("refused: ")
         for command in (("report",) if refused else ("info", "report")):
-            status, out, err, seconds, resident = measured(command, path)
+            status, out, err, seconds, resident = measured(command, *paths)
             shown = f"{command}: exit {status}\n{out}{err}"
             self.assertFalse(CRASH_TALK.search(err), shown)
             if not SANITIZED:
@@ -63,7 +63,7 @@ class HostileFilesTest(CliTest):
                 self.assertEqual(status, 2, shown)
                 self.assertEqual(out, "", shown)
                 self.assertEqual(err.count("\n"), 1, shown)
-                self.assertTrue(err.startswith(f"dmaudit: {path}: "), shown)
+                self.assertTrue(err.startswith(tuple(f"dmaudit: {path}: " for path in paths)), shown)
             else:
                 self.assertEqual(status, 3, shown)
             if refused:

@@ -16,8 +16,8 @@ namespace dmaudit::test {
 using KnownPage = std::pair<uint64_t, uint64_t>;
 
 struct HostileInput {
-  std::string name;  // "elf: e_phnum 0"
-  std::vector<std::byte> bytes;
+  std::string name;                           // "elf: e_phnum 0"
+  std::vector<std::vector<std::byte>> files;  // several: parts of a split dump
   std::vector<KnownPage> pages;
   // "refused: WORDS": opening is one error with these words. Otherwise the state of each known
   // page, "|", and the ids of the diagnostics. A page that is "data" has the bytes of the

@@ -5,9 +5,12 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "support/dump_builder.h"
+#include "vmcore/io/memory_source.h"
 
 namespace dmaudit {
 namespace {
@@ -25,10 +28,16 @@ std::string StateOf(const Dump& dump, const KnownPage& known) {
 
 std::string Outcome(const HostileInput& input) {
   DiagnosticSink sink;
-  const Result<Dump> dump = OpenBytes(input.bytes, sink);
-  if (!dump) return "refused: " + dump.error().message;
+  std::vector<DumpInput> files;
+  for (const std::vector<std::byte>& file : input.files) {
+    files.push_back({"dump", std::make_shared<MemorySource>(file)});
+  }
+  const Result<std::vector<Dump>> dumps = OpenInputs(std::move(files), sink);
+  if (!dumps) return "refused: " + dumps.error().message;
+  if (dumps->size() != 1) return fmt::format("{} dumps", dumps->size());
+  const Dump& dump = dumps->front();
   std::string outcome;
-  for (const KnownPage& page : input.pages) outcome += StateOf(*dump, page) + " ";
+  for (const KnownPage& page : input.pages) outcome += StateOf(dump, page) + " ";
   outcome += "|";
   for (const std::string& id : {Ids(sink)}) {
     if (!id.empty()) outcome += " " + id;
@@ -38,10 +47,10 @@ std::string Outcome(const HostileInput& input) {
 
 TEST_CASE("hostile inputs: at least 150, all different") {
   std::set<std::string> names;
-  std::set<std::vector<std::byte>> contents;
+  std::set<std::vector<std::vector<std::byte>>> contents;
   for (const HostileInput& input : HostileInputs()) {
     CHECK_MESSAGE(names.insert(input.name).second, input.name);
-    CHECK_MESSAGE(contents.insert(input.bytes).second, input.name);
+    CHECK_MESSAGE(contents.insert(input.files).second, input.name);
   }
   CHECK(names.size() >= 150);
 }
