@@ -3,6 +3,7 @@
 
 import os
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -48,6 +49,31 @@ class HostileFilesTest(CliTest):
             files, name, outcome = line.split("\t")
             with self.subTest(name):
                 self.check([str(folder / file) for file in files.split()], outcome)
+
+    def test_four_million_segments(self):
+        # As many program headers as are read, in two orders of memory.
+        count = (1 << 22) - 2
+        end = 64 + 56 * (count + 1) + 64
+        header = (b"\x7fELF\2\1\1".ljust(16, b"\0") +
+                  struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, end - 64, 0, 64, 56, 0xffff, 64, 1, 0))
+        path = self.scratch() / "segments"
+        for apart in (True, False):
+            block = b"".join(
+                struct.pack("<IIQQQQQQ", 1, 7, i * 8, 0xffff888000000000, 4096 * (i if apart else 1),
+                            16, 16, 0) for i in range(1, 4097))
+            with open(path, "wb") as file:
+                file.write(header + struct.pack("<IIQQQQQQ", 4, 0, end, 0, 0, 0, 0, 0))
+                for _ in range(count // 4096):
+                    file.write(block)
+                file.write(block[:count % 4096 * 56])
+                file.write(bytes(44) + struct.pack("<I", count + 1) + bytes(16))
+            with self.subTest(apart=apart):
+                status, out, err, seconds, resident = measured("info", str(path))
+                self.assertEqual(status, 3, out + err)
+                self.assertIn("4194302 segments", out)
+                if not SANITIZED:
+                    self.assertLess(seconds, MAX_SECONDS)
+                    self.assertLess(resident, MAX_RESIDENT)
 
     def check(self, paths, outcome):
         refused = outcome.startswith("refused: ")

@@ -42,20 +42,20 @@ TEST_CASE("overlapping pieces resolve as byte-by-byte search in file order does"
         }
       }
       const size_t index = map.FirstAtOrAfter(PhysAddr(at));
-      const SegmentPiece* got = nullptr;
-      if (index < map.pieces().size() && map.pieces()[index].range.Contains(PhysAddr(at))) {
-        got = &map.pieces()[index];
+      std::optional<SegmentPiece> got;
+      if (index < map.size() && map[index].range.Contains(PhysAddr(at))) {
+        got = map[index];
       }
-      if ((want == nullptr) != (got == nullptr)) good = false;
-      if (want == nullptr || got == nullptr) continue;
+      if ((want == nullptr) != !got) good = false;
+      if (want == nullptr || !got) continue;
       good = good && want->state == got->state;
       if (want->state == ByteState::kData) {
         good = good && want->offset.value() + at - want->range.first.value() ==
                            got->offset.value() + at - got->range.first.value();
       }
     }
-    for (size_t i = 1; i < map.pieces().size(); ++i) {
-      good = good && map.pieces()[i - 1].range.last < map.pieces()[i].range.first;
+    for (size_t i = 1; i < map.size(); ++i) {
+      good = good && map[i - 1].range.last < map[i].range.first;
     }
     CHECK(good);
   }
@@ -64,14 +64,14 @@ TEST_CASE("overlapping pieces resolve as byte-by-byte search in file order does"
 TEST_CASE("pieces that continue each other in memory and file become one") {
   const SegmentMap joined({Data(0x2000, 0x2fff, 0x8000), Data(0x1000, 0x1fff, 0x7000)},
                           kNoConflict);
-  CHECK(joined.pieces().size() == 1);
+  CHECK(joined.size() == 1);
   const SegmentMap apart({Data(0x2000, 0x2fff, 0x8001), Data(0x1000, 0x1fff, 0x7000)}, kNoConflict);
-  CHECK(apart.pieces().size() == 2);
+  CHECK(apart.size() == 2);
 }
 
 TEST_CASE("an alias of the same file bytes is no conflict, another place is") {
   const SegmentMap alias({Data(0x1000, 0x2fff, 0x7000), Data(0x2000, 0x2fff, 0x8000)}, kNoConflict);
-  CHECK(alias.pieces().size() == 1);
+  CHECK(alias.size() == 1);
   std::optional<PhysRange> conflict;
   const SegmentMap rival({Data(0x1000, 0x2fff, 0x7000), Data(0x2000, 0x3fff, 0x9000)},
                          [&](PhysRange range, FileOffset chosen, FileOffset other) {
@@ -85,8 +85,8 @@ TEST_CASE("an alias of the same file bytes is no conflict, another place is") {
 TEST_CASE("a piece may end at the last address") {
   const SegmentMap map({Data(UINT64_MAX - 1, UINT64_MAX, 0), Data(0, UINT64_MAX, 0x100)},
                        kAnyConflict);
-  REQUIRE(map.pieces().size() == 2);
-  CHECK(map.pieces()[1].range == PhysRange{PhysAddr(UINT64_MAX - 1), PhysAddr(UINT64_MAX)});
+  REQUIRE(map.size() == 2);
+  CHECK(map[1].range == PhysRange{PhysAddr(UINT64_MAX - 1), PhysAddr(UINT64_MAX)});
   CHECK(map.FirstAtOrAfter(PhysAddr(UINT64_MAX)) == 1);
 }
 
@@ -110,7 +110,7 @@ TEST_CASE("the first piece at or after an address, among any number of them") {
   }
 }
 
-TEST_CASE("nothing in, nothing out") { CHECK(SegmentMap({}, kNoConflict).pieces().empty()); }
+TEST_CASE("nothing in, nothing out") { CHECK(SegmentMap({}, kNoConflict).size() == 0); }
 
 }  // namespace
 }  // namespace dmaudit

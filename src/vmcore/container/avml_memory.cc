@@ -123,15 +123,15 @@ void AvmlMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) con
   AvmlContext& decoder = static_cast<AvmlContext&>(context);
   page.Reset(base, kPageSize, ByteState::kAbsent);
   const PhysRange whole{base, PhysAddr(base.value() + (kPageSize - 1))};
-  const auto pieces = pieces_.pieces();
-  for (size_t i = pieces_.FirstAtOrAfter(base); i < pieces.size(); ++i) {
-    const std::optional<PhysRange> part = pieces[i].range.Intersect(whole);
+  for (size_t i = pieces_.FirstAtOrAfter(base); i < pieces_.size(); ++i) {
+    const SegmentPiece piece = pieces_[i];
+    const std::optional<PhysRange> part = piece.range.Intersect(whole);
     if (!part) break;
     uint32_t offset = static_cast<uint32_t>(part->first.value() - base.value());
     uint32_t size = static_cast<uint32_t>(part->size());
-    page.SetState(offset, size, pieces[i].state);
-    if (pieces[i].state != ByteState::kData) continue;
-    uint64_t at = pieces[i].offset.value() + (part->first.value() - pieces[i].range.first.value());
+    page.SetState(offset, size, piece.state);
+    if (piece.state != ByteState::kData) continue;
+    uint64_t at = piece.offset.value() + (part->first.value() - piece.range.first.value());
     while (size != 0) {
       // Blocks that continue each other can meet inside a page.
       const auto behind = std::upper_bound(

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmcore/container/elf.h"
 
+#include <elf.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <map>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -86,26 +88,23 @@ class CopyCheck {
   bool differ_ = false;
 };
 
-// Appends the stretches of one segment: what the file holds, what is cut off, what was left out.
-// Gives the number of bytes that lie beyond the end of the file.
-uint64_t AppendPieces(const ElfSegment& load, uint64_t source_size,
-                      std::vector<SegmentPiece>& pieces) {
+// Adds the stretches of one segment: what the file holds, what is cut off, what was left out.
+// False when there are too many.
+bool AddPieces(const ElfSegment& load, uint64_t source_size, SegmentMapBuilder& pieces) {
   const uint64_t room = load.offset < source_size ? source_size - load.offset : 0;
   const uint64_t present = std::min(load.file_size, room);
   const uint64_t memory_size = std::max(load.file_size, load.memory_size);
-  const auto append = [&](uint64_t from, uint64_t to, ByteState state) {
-    if (from >= to) return;
-    pieces.push_back(
+  const auto add = [&](uint64_t from, uint64_t to, ByteState state) {
+    if (from >= to) return true;
+    return pieces.Add(
         {{PhysAddr(load.physical_address + from), PhysAddr(load.physical_address + (to - 1))},
          FileOffset(state == ByteState::kData ? load.offset + from : 0),
          state});
   };
-  append(0, present, ByteState::kData);
-  append(present, load.file_size, ByteState::kTruncated);
   // The tail of a segment is what a filter left out (makedumpfile drops zero pages there too), not
   // zeros as in the ELF of a program.
-  append(load.file_size, memory_size, ByteState::kExcluded);
-  return load.file_size - present;
+  return add(0, present, ByteState::kData) && add(present, load.file_size, ByteState::kTruncated) &&
+         add(load.file_size, memory_size, ByteState::kExcluded);
 }
 
 // True when the segment says where in physical memory it is.
@@ -128,51 +127,107 @@ bool CheckRange(const ElfSegment& load, const std::string& path, DiagnosticSink&
 }
 
 // Takes the note of damaged memory out of `notes`.
-std::vector<SegmentPiece> TakeDamages(const std::string& path, std::vector<DumpNote>& notes,
+std::vector<DamagedRange> TakeDamages(const std::string& path, std::vector<DumpNote>& notes,
                                       DiagnosticSink& sink) {
-  std::vector<SegmentPiece> pieces;
-  const auto damages = std::stable_partition(
-      notes.begin(), notes.end(), [](const DumpNote& note) { return !IsStateNote(note); });
-  for (auto note = damages; note != notes.end(); ++note) {
-    const Result<std::vector<DamagedRange>> ranges = DecodeStateNote(*note);
+  std::vector<DamagedRange> damages;
+  const auto found = std::stable_partition(notes.begin(), notes.end(),
+                                           [](const DumpNote& note) { return !IsStateNote(note); });
+  for (auto note = found; note != notes.end(); ++note) {
+    Result<std::vector<DamagedRange>> ranges = DecodeStateNote(*note);
     if (!ranges) {
       sink.Incomplete("elf.state-note", "{}: {}: what is damaged is not known", path,
                       ranges.error().message);
-      continue;
-    }
-    for (const DamagedRange& damage : *ranges) {
-      pieces.push_back({damage.range, FileOffset(0), damage.state});
+    } else if (damages.empty()) {
+      damages = *std::move(ranges);
     }
   }
-  notes.erase(damages, notes.end());
-  return pieces;
+  notes.erase(found, notes.end());
+  return damages;
 }
 
-// `pieces` are what notes say of memory that is in no segment.
+// What all PT_LOADs together say, before any is used.
+struct LoadSurvey {
+  uint64_t loads = 0;
+  bool placed = false;                 // one states a physical address other than 0 and -1
+  bool kernel_half = false;            // one is mapped in the kernel's half
+  std::optional<uint64_t> direct_map;  // virtual minus physical address, by what most say
+};
+
+Result<LoadSurvey> Survey(const ByteSource& source, const std::string& path,
+                          const ElfHeader& header) {
+  // As many differences as a kernel's map of itself can have, and more.
+  constexpr size_t kMaxVotes = 4096;
+  LoadSurvey survey;
+  std::map<uint64_t, unsigned> votes;
+  const Status read = VisitElfSegments(source, header, PT_LOAD, path, [&](const ElfSegment& load) {
+    ++survey.loads;
+    survey.kernel_half |= load.virtual_address >= kKernelHalf;
+    if (load.physical_address == 0 || load.physical_address == UINT64_MAX) return true;
+    survey.placed = true;
+    const uint64_t difference = load.virtual_address - load.physical_address;
+    if (load.virtual_address < kKernelImage &&
+        (votes.size() < kMaxVotes || votes.contains(difference))) {
+      ++votes[difference];
+    }
+    return true;
+  });
+  if (!read) return tl::unexpected(read.error());
+  const auto most = std::max_element(
+      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most != votes.end()) survey.direct_map = most->first;
+  return survey;
+}
+
+// Kernel addresses of segments, as many as anything is made of: QEMU with paging writes millions.
+void KeepVirtual(const ElfSegment& load, uint64_t size, DumpInfo& info) {
+  constexpr size_t kMaxKept = 65536;
+  if (load.virtual_address < kKernelHalf || size == 0) return;
+  // The image can come behind all others.
+  const bool image = load.virtual_address >= kKernelImage;
+  if (info.virtual_segments.size() >= (image ? 2 * kMaxKept : kMaxKept)) return;
+  info.virtual_segments.push_back(
+      {load.virtual_address,
+       {PhysAddr(load.physical_address), PhysAddr(load.physical_address + (size - 1))}});
+}
+
+// `damages` are what a note says of memory that is in no segment.
 Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path,
-                               const std::vector<ElfSegment>& loads,
-                               std::vector<SegmentPiece> pieces, DumpInfo& info,
+                               const ElfHeader& header, const LoadSurvey& survey, bool live,
+                               const std::vector<DamagedRange>& damages, DumpInfo& info,
                                DiagnosticSink& sink) {
+  SegmentMapBuilder pieces(static_cast<size_t>(survey.loads) + damages.size());
+  bool fits = true;
+  for (const DamagedRange& damage : damages) {
+    fits = fits && pieces.Add({damage.range, FileOffset(0), damage.state});
+  }
+  bool any = !damages.empty();
   uint64_t cut = 0;  // segments that are not whole
   uint64_t end = 0;
-  for (const ElfSegment& load : loads) {
-    if (!CheckRange(load, path, sink)) continue;
+  const auto add = [&](ElfSegment load) {
+    // Segments of /proc/kcore that are not of the direct map (vmalloc, modules) state -1 as their
+    // physical address, in older kernels 0.
+    if (live && load.physical_address == 0 && load.virtual_address != survey.direct_map) {
+      load.physical_address = UINT64_MAX;
+    }
+    if (!CheckRange(load, path, sink)) return true;
+    any = true;
     if (load.file_size > load.memory_size) {
       sink.Note("elf.segment-sizes", "{}: segment {}: file size {:#x} exceeds memory size {:#x}",
                 path, load.index, load.file_size, load.memory_size);
     }
-    if (AppendPieces(load, source.size(), pieces) != 0) ++cut;
+    fits = fits && AddPieces(load, source.size(), pieces);
     if (load.file_size != 0) {
-      end = std::max(end, CheckedAdd(load.offset, load.file_size).value_or(UINT64_MAX));
+      const uint64_t load_end = CheckedAdd(load.offset, load.file_size).value_or(UINT64_MAX);
+      if (load_end > source.size()) ++cut;
+      end = std::max(end, load_end);
     }
-    if (load.virtual_address >= kKernelHalf) {
-      info.virtual_segments.push_back(
-          {load.virtual_address,
-           {PhysAddr(load.physical_address),
-            PhysAddr(load.physical_address + (std::max(load.file_size, load.memory_size) - 1))}});
-    }
+    KeepVirtual(load, std::max(load.file_size, load.memory_size), info);
+    return fits;
+  };
+  if (const Status read = VisitElfSegments(source, header, PT_LOAD, path, add); !read) {
+    return tl::unexpected(read.error());
   }
-  if (pieces.empty()) {
+  if (!any) {
     return Fail(ErrorCode::kMalformed, "{}: ELF core without any segment of physical memory", path);
   }
   if (cut != 0) {
@@ -180,12 +235,20 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
     sink.Incomplete(
         "elf.truncated",
         "{}: {} of {} segments are not whole: they reach to {:#x}, the file ends at {:#x}", path,
-        cut, loads.size(), end, source.size());
+        cut, survey.loads, end, source.size());
   }
   CopyCheck check(source, path, sink);
-  return SegmentMap(std::move(pieces), [&](PhysRange range, FileOffset chosen, FileOffset rival) {
-    check.Compare(range, chosen, rival);
-  });
+  std::optional<SegmentMap> map;
+  if (fits) {
+    map = pieces.Build([&](PhysRange range, FileOffset chosen, FileOffset rival) {
+      check.Compare(range, chosen, rival);
+    });
+  }
+  if (!map) {
+    return Fail(ErrorCode::kLimit, "{}: ELF core with more than {} stretches of memory", path,
+                SegmentMapBuilder::kMaxPieces);
+  }
+  return *std::move(map);
 }
 
 bool HasNote(const Dump& dump, std::string_view name) {
@@ -194,53 +257,32 @@ bool HasNote(const Dump& dump, std::string_view name) {
 }
 
 // Whether this is /proc/kcore: memory of the kernel that runs now, seen through its own addresses.
-bool IsKcore(const Dump& dump, const ElfHeader& header) {
-  return std::any_of(dump.notes.begin(), dump.notes.end(),
-                     [](const DumpNote& note) {
-                       return note.name == "CORE" && note.type == kTaskStructNote;
-                     }) &&
-         std::any_of(header.loads.begin(), header.loads.end(),
-                     [](const ElfSegment& load) { return load.virtual_address >= kKernelHalf; });
-}
-
-// Segments of /proc/kcore that are not of the direct map (vmalloc, modules) state -1 as their
-// physical address, in older kernels 0: those are marked by -1 too. The direct map is where virtual
-// and physical addresses differ by what most segments say.
-void MarkUnplacedSegments(std::vector<ElfSegment>& loads) {
-  std::map<uint64_t, unsigned> votes;
-  for (const ElfSegment& load : loads) {
-    if (load.physical_address == 0 || load.physical_address == UINT64_MAX) continue;
-    if (load.virtual_address >= kKernelImage) continue;
-    ++votes[load.virtual_address - load.physical_address];
-  }
-  const auto most = std::max_element(
-      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  for (ElfSegment& load : loads) {
-    if (load.physical_address != 0) continue;
-    if (most == votes.end() || load.virtual_address != most->first) {
-      load.physical_address = UINT64_MAX;
-    }
-  }
+bool IsKcore(const Dump& dump, const LoadSurvey& survey) {
+  return survey.kernel_half &&
+         std::any_of(dump.notes.begin(), dump.notes.end(), [](const DumpNote& note) {
+           return note.name == "CORE" && note.type == kTaskStructNote;
+         });
 }
 
 // Notes of all note segments together, within one budget: many can point at the same bytes.
-void CollectNotes(const ByteSource& source, const std::string& path, const ElfHeader& header,
-                  std::vector<DumpNote>& notes, DiagnosticSink& sink) {
+Status CollectNotes(const ByteSource& source, const std::string& path, const ElfHeader& header,
+                    std::vector<DumpNote>& notes, DiagnosticSink& sink) {
   uint64_t budget = kMaxNoteBytes;
-  for (const ElfSegment& segment : header.notes) {
+  return VisitElfSegments(source, header, PT_NOTE, path, [&](const ElfSegment& segment) {
     if (budget == 0) {
       sink.Incomplete("note.budget", "{}: more than {:#x} bytes of notes, the rest is not read",
                       path, kMaxNoteBytes);
-      return;
+      return false;
     }
     ReadNotes(source, FileOffset(segment.offset), segment.file_size, path, notes, sink,
               header.order);
     budget -= std::min(budget, segment.file_size);
-  }
+    return true;
+  });
 }
 
-std::string FormatDetail(const Dump& dump, const ElfHeader& header, bool live) {
-  std::string detail = fmt::format("{} segments", header.loads.size());
+std::string FormatDetail(const Dump& dump, const ElfHeader& header, uint64_t loads, bool live) {
+  std::string detail = fmt::format("{} segments", loads);
   if (!header.wide) detail += ", 32-bit headers";
   if (header.order == ByteOrder::kBig) detail += ", big-endian";
   if (HasNote(dump, "QEMU")) detail += ", written by QEMU";
@@ -254,20 +296,20 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
                      DiagnosticSink& sink) {
   Result<ElfHeader> header = ReadElfHeader(*source, path);
   if (!header) return tl::unexpected(header.error());
+  const Result<LoadSurvey> survey = Survey(*source, path, *header);
+  if (!survey) return tl::unexpected(survey.error());
   Dump dump;
-  CollectNotes(*source, path, *header, dump.notes, sink);
-  const bool live = IsKcore(dump, *header);
-  if (live) MarkUnplacedSegments(header->loads);
+  if (const Status read = CollectNotes(*source, path, *header, dump.notes, sink); !read) {
+    return tl::unexpected(read.error());
+  }
+  const bool live = IsKcore(dump, *survey);
   if (HasNote(dump, "Xen") || HasNote(dump, "VMCOREINFO_XEN")) {
     return Fail(ErrorCode::kUnsupported,
                 "{}: crash dump of a Xen host, which this version does not read (the hypervisor "
                 "owns the IOMMU, and Linux addresses are not those of the machine)",
                 path);
   }
-  if (header->loads.size() > 1 &&
-      std::all_of(header->loads.begin(), header->loads.end(), [](const ElfSegment& load) {
-        return load.physical_address == 0 || load.physical_address == UINT64_MAX;
-      })) {
+  if (survey->loads > 1 && !survey->placed) {
     return Fail(ErrorCode::kUnsupported,
                 "{}: ELF core whose segments state no physical addresses (a process, or "
                 "/proc/kcore of a kernel before 4.11), not a vmcore",
@@ -275,7 +317,7 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
   }
   dump.info.format = "ELF";
   dump.info.machine = header->machine;
-  dump.info.format_detail = FormatDetail(dump, *header, live);
+  dump.info.format_detail = FormatDetail(dump, *header, survey->loads, live);
   if (live) {
     sink.Incomplete("elf.live",
                     "{}: the memory of the running kernel: tables can change while they are read",
@@ -289,8 +331,9 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
     sink.Incomplete("elf.incomplete",
                     "{}: the dump says that its writer ran out of space, pages are missing", path);
   }
-  Result<SegmentMap> segments = MapSegments(*source, path, header->loads,
-                                            TakeDamages(path, dump.notes, sink), dump.info, sink);
+  const std::vector<DamagedRange> damages = TakeDamages(path, dump.notes, sink);
+  Result<SegmentMap> segments =
+      MapSegments(*source, path, *header, *survey, live, damages, dump.info, sink);
   if (!segments) return tl::unexpected(segments.error());
   dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(*segments));
   return dump;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/number.h"
@@ -214,24 +215,34 @@ Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path)
                 "{}: ELF header: {} program headers at {:#x} do not fit the file of {:#x} bytes",
                 path, *count, table, source.size());
   }
+  header.table = FileOffset(table);
+  return header;
+}
 
-  std::vector<std::byte> buffer(static_cast<size_t>(std::min<uint64_t>(*count, 1024)) * entry_size);
-  for (uint64_t index = 0; index < *count;) {
-    const uint64_t entries = std::min<uint64_t>(*count - index, 1024);
-    const auto part = std::span(buffer).first(static_cast<size_t>(entries) * entry_size);
-    const Result<size_t> read = source.ReadAt(FileOffset(table + index * entry_size), part);
+Status VisitElfSegments(const ByteSource& source, const ElfHeader& header, uint32_t type,
+                        std::string_view path,
+                        const std::function<bool(const ElfSegment&)>& visit) {
+  constexpr uint64_t kEntriesAtOnce = 1024;
+  const uint64_t entry_size = header.wide ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+  const uint64_t count = header.program_headers;
+  std::vector<std::byte> buffer(static_cast<size_t>(std::min(count, kEntriesAtOnce) * entry_size));
+  for (uint64_t index = 0; index < count;) {
+    const uint64_t entries = std::min(count - index, kEntriesAtOnce);
+    const auto part = std::span(buffer).first(static_cast<size_t>(entries * entry_size));
+    const Result<size_t> read =
+        source.ReadAt(FileOffset(header.table.value() + index * entry_size), part);
     if (!read) return tl::unexpected(read.error());
     if (*read < part.size()) {
       return Fail(ErrorCode::kMalformed, "{}: the file ends inside the ELF program headers", path);
     }
-    for (size_t at = 0; at < part.size(); at += entry_size, ++index) {
-      const Fields entry(part.subspan(at, entry_size), header.wide, header.order);
-      const uint32_t type = entry.Word(DMAUDIT_FIELD(Phdr, p_type));
-      if (type == PT_LOAD) header.loads.push_back(ParseSegment(entry, index));
-      if (type == PT_NOTE) header.notes.push_back(ParseSegment(entry, index));
+    for (size_t at = 0; at < part.size(); at += static_cast<size_t>(entry_size), ++index) {
+      const Fields entry(part.subspan(at, static_cast<size_t>(entry_size)), header.wide,
+                         header.order);
+      if (entry.Word(DMAUDIT_FIELD(Phdr, p_type)) != type) continue;
+      if (!visit(ParseSegment(entry, index))) return {};
     }
   }
-  return header;
+  return {};
 }
 
 }  // namespace dmaudit

@@ -4,10 +4,11 @@
 #define DMAUDIT_VMCORE_CONTAINER_ELF_HEADER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "base/address.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "vmcore/io/byte_source.h"
@@ -28,15 +29,18 @@ struct ElfHeader {
   bool wide = true;     // 64-bit headers
   ByteOrder order = ByteOrder::kLittle;
   uint32_t flags = 0;
-  uint64_t program_headers = 0;   // entries, of any type
-  std::vector<ElfSegment> loads;  // PT_LOAD in file order
-  std::vector<ElfSegment> notes;  // PT_NOTE in file order
+  uint64_t program_headers = 0;  // entries, of any type
+  FileOffset table;              // of these
 };
 
 // Reads both widths and byte orders, of any machine. Fails on what is not an ELF core, and when the
-// program headers are not all there. Sizes and offsets of the segments are as found; `path` names
-// the file.
+// program headers are not all there; `path` names the file.
 Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path);
+
+// Segments of one type in the order of the file, until `visit` gives false: there can be millions,
+// so they are read anew each time. Sizes and offsets are as found.
+Status VisitElfSegments(const ByteSource& source, const ElfHeader& header, uint32_t type,
+                        std::string_view path, const std::function<bool(const ElfSegment&)>& visit);
 
 }  // namespace dmaudit
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "vmcore/memory/state_joiner.h"
@@ -19,78 +18,176 @@ int Preference(ByteState state) {
 
 }  // namespace
 
-SegmentMap::SegmentMap(std::vector<SegmentPiece> pieces,
-                       const std::function<void(PhysRange, FileOffset, FileOffset)>& on_conflict) {
-  // A sweep over all borders with the set of pieces that cover the current position: n log n, also
-  // when every piece overlaps every other.
-  std::vector<size_t> by_first(pieces.size());
-  for (size_t i = 0; i < by_first.size(); ++i) by_first[i] = i;
-  std::vector<size_t> by_last = by_first;
-  std::sort(by_first.begin(), by_first.end(),
-            [&](size_t a, size_t b) { return pieces[a].range.first < pieces[b].range.first; });
-  std::sort(by_last.begin(), by_last.end(),
-            [&](size_t a, size_t b) { return pieces[a].range.last < pieces[b].range.last; });
-
-  std::set<std::pair<int, size_t>> active;  // best first
-  const auto rank = [&](size_t i) { return std::pair(Preference(pieces[i].state), i); };
-  size_t next_first = 0;
-  size_t next_last = 0;
-  uint64_t at = 0;
-  while (next_last < by_last.size()) {
-    if (active.empty()) at = pieces[by_first[next_first]].range.first.value();
-    while (next_first < by_first.size() && pieces[by_first[next_first]].range.first.value() == at) {
-      active.insert(rank(by_first[next_first++]));
-    }
-    // Up to the next border nothing changes.
-    uint64_t last = pieces[by_last[next_last]].range.last.value();
-    if (next_first < by_first.size()) {
-      last = std::min(last, pieces[by_first[next_first]].range.first.value() - 1);
-    }
-    const SegmentPiece& best = pieces[active.begin()->second];
-    const auto place = [at](const SegmentPiece& piece) {
-      return FileOffset(piece.offset.value() + (at - piece.range.first.value()));
-    };
-    const PhysRange range{PhysAddr(at), PhysAddr(last)};
-    if (active.size() > 1) {
-      const SegmentPiece& rival = pieces[std::next(active.begin())->second];
-      if (rival.state == ByteState::kData && place(rival) != place(best)) {
-        on_conflict(range, place(best), place(rival));
-      }
-    }
-    Append({range, place(best), best.state});
-    while (next_last < by_last.size() && pieces[by_last[next_last]].range.last.value() == last) {
-      active.erase(rank(by_last[next_last++]));
-    }
-    at = last + 1;  // wraps to 0 only behind the last piece of all
-  }
-  pieces_.shrink_to_fit();
-  for (size_t i = kStride - 1; i < pieces_.size(); i += kStride) {
-    steps_.push_back(pieces_[i].range.last);
-  }
+SegmentMap::Packed SegmentMap::Packed::Pack(const SegmentPiece& piece) {
+  // Offsets of files end at 2^63.
+  const uint64_t place = piece.state == ByteState::kData
+                             ? std::min(piece.offset.value(), UINT64_MAX - kByteStateCount)
+                             : UINT64_MAX - static_cast<uint64_t>(piece.state);
+  return {piece.range.first.value(), piece.range.last.value(), place};
 }
 
-void SegmentMap::Append(SegmentPiece piece) {
+ByteState SegmentMap::Packed::state() const {
+  const uint64_t code = UINT64_MAX - place;
+  return code < kByteStateCount ? static_cast<ByteState>(code) : ByteState::kData;
+}
+
+SegmentPiece SegmentMap::Packed::Unpack() const {
+  const ByteState s = state();
+  return {{PhysAddr(first), PhysAddr(last)}, FileOffset(s == ByteState::kData ? place : 0), s};
+}
+
+SegmentMap::SegmentMap(const std::vector<SegmentPiece>& pieces,
+                       const SegmentConflict& on_conflict) {
+  SegmentMapBuilder builder(pieces.size());
+  for (const SegmentPiece& piece : pieces) builder.Add(piece);
+  if (auto map = builder.Build(on_conflict)) *this = *std::move(map);
+}
+
+void SegmentMap::Append(const Packed& piece) {
   if (!pieces_.empty()) {
-    SegmentPiece& back = pieces_.back();
-    const bool adjacent = back.range.last.value() + 1 == piece.range.first.value();
-    if (adjacent && back.state == piece.state &&
-        (piece.state != ByteState::kData ||
-         back.offset.value() + back.range.size() == piece.offset.value())) {
-      back.range.last = piece.range.last;
+    Packed& back = pieces_.back();
+    const bool adjacent = back.last + 1 == piece.first;
+    const ByteState state = piece.state();
+    if (adjacent && back.state() == state &&
+        (state != ByteState::kData || back.place + (back.last - back.first + 1) == piece.place)) {
+      back.last = piece.last;
       return;
     }
   }
   pieces_.push_back(piece);
 }
 
+void SegmentMap::Index() {
+  pieces_.shrink_to_fit();
+  for (size_t i = kStride - 1; i < pieces_.size(); i += kStride) steps_.push_back(pieces_[i].last);
+}
+
+bool SegmentMapBuilder::Add(const SegmentPiece& piece) {
+  if (pieces_.size() == kMaxPieces) return false;
+  pieces_.push_back({SegmentMap::Packed::Pack(piece), static_cast<uint32_t>(pieces_.size())});
+  return true;
+}
+
+// The pieces that cover the position that a sweep has got to, the best on top. Those that have
+// ended are dropped when they come up.
+class SegmentMapBuilder::Active {
+ public:
+  explicit Active(const std::vector<Given>& pieces) : pieces_(pieces) {}
+
+  // A piece that begins at `at`.
+  void Push(uint32_t index, uint64_t at) {
+    // Ended ones below the top make it slow when they are many.
+    if (heap_.size() >= purge_at_) {
+      std::erase_if(heap_, [&](uint32_t i) { return pieces_[i].piece.last < at; });
+      std::make_heap(heap_.begin(), heap_.end(), Worse{pieces_});
+      purge_at_ = std::max(kLeastPurge, 2 * heap_.size());
+    }
+    heap_.push_back(index);
+    std::push_heap(heap_.begin(), heap_.end(), Worse{pieces_});
+  }
+  // The best one at `at`, or null.
+  const Given* Best(uint64_t at) {
+    while (!heap_.empty()) {
+      const Given& top = pieces_[heap_.front()];
+      if (top.piece.last >= at) return &top;
+      Pop();
+    }
+    return nullptr;
+  }
+  // The best one beside the best, or null.
+  const Given* Rival(uint64_t at) {
+    if (heap_.size() < 2) return nullptr;
+    const uint32_t best = heap_.front();
+    Pop();
+    const Given* rival = Best(at);
+    heap_.push_back(best);
+    std::push_heap(heap_.begin(), heap_.end(), Worse{pieces_});
+    return rival;
+  }
+
+ private:
+  struct Worse {
+    const std::vector<Given>& pieces;
+    bool operator()(uint32_t a, uint32_t b) const {
+      const Given& x = pieces[a];
+      const Given& y = pieces[b];
+      const int px = Preference(x.piece.state());
+      const int py = Preference(y.piece.state());
+      return px != py ? px > py : x.order > y.order;
+    }
+  };
+  void Pop() {
+    std::pop_heap(heap_.begin(), heap_.end(), Worse{pieces_});
+    heap_.pop_back();
+  }
+
+  static constexpr size_t kLeastPurge = 64;
+
+  const std::vector<Given>& pieces_;
+  std::vector<uint32_t> heap_;
+  size_t purge_at_ = kLeastPurge;
+};
+
+std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_conflict) {
+  std::vector<Given> pieces = std::exchange(pieces_, {});
+  const auto before = [](const Given& a, const Given& b) {
+    const uint64_t x = a.piece.first;
+    const uint64_t y = b.piece.first;
+    return x != y ? x < y : a.order < b.order;
+  };
+  if (!std::is_sorted(pieces.begin(), pieces.end(), before)) {
+    std::sort(pieces.begin(), pieces.end(), before);
+  }
+  SegmentMap map;
+  map.pieces_.reserve(std::min(2 * pieces.size(), kMaxPieces));
+  // A sweep from border to border: n log n, also when every piece overlaps every other.
+  Active active(pieces);
+  uint32_t next = 0;
+  uint64_t at = 0;
+  for (;;) {
+    const Given* best = active.Best(at);
+    if (best == nullptr) {
+      if (next == pieces.size()) break;
+      at = pieces[next].piece.first;
+    }
+    while (next < pieces.size() && pieces[next].piece.first == at) active.Push(next++, at);
+    best = active.Best(at);
+    // Up to the next border nothing changes.
+    uint64_t last = best->piece.last;
+    if (next < pieces.size()) {
+      const uint64_t border = pieces[next].piece.first;
+      last = std::min(last, border - 1);
+    }
+    const auto place = [at](const SegmentMap::Packed& piece) {
+      return piece.state() == ByteState::kData ? piece.place + (at - piece.first) : piece.place;
+    };
+    if (const Given* rival = active.Rival(at)) {
+      const uint64_t rival_last = rival->piece.last;
+      last = std::min(last, rival_last);
+      const uint64_t chosen = place(best->piece);
+      const uint64_t other = place(rival->piece);
+      if (rival->piece.state() == ByteState::kData && chosen != other) {
+        on_conflict({PhysAddr(at), PhysAddr(last)}, FileOffset(chosen), FileOffset(other));
+      }
+    }
+    map.Append({at, last, place(best->piece)});
+    if (map.pieces_.size() > kMaxPieces) return std::nullopt;
+    if (last == UINT64_MAX) break;
+    at = last + 1;
+  }
+  std::vector<Given>().swap(pieces);  // before the result moves
+  map.Index();
+  return map;
+}
+
 size_t SegmentMap::FirstAtOrAfter(PhysAddr address) const {
-  const auto step = std::lower_bound(steps_.begin(), steps_.end(), address);
+  const uint64_t at = address.value();
+  const auto step = std::lower_bound(steps_.begin(), steps_.end(), at);
   const size_t first = static_cast<size_t>(step - steps_.begin()) * kStride;
   const auto begin = pieces_.begin() + static_cast<std::ptrdiff_t>(first);
   const auto end = begin + static_cast<std::ptrdiff_t>(std::min(kStride, pieces_.size() - first));
-  const auto it = std::lower_bound(begin, end, address, [](const SegmentPiece& piece, PhysAddr a) {
-    return piece.range.last < a;
-  });
+  const auto it = std::lower_bound(begin, end, at,
+                                   [](const Packed& piece, uint64_t a) { return piece.last < a; });
   return static_cast<size_t>(it - pieces_.begin());
 }
 
@@ -98,32 +195,30 @@ ByteState SegmentMap::PageState(PhysAddr base, uint32_t page_size) const {
   uint64_t at = base.value();
   const uint64_t last = base.value() + (page_size - 1);
   for (size_t i = FirstAtOrAfter(base); i < pieces_.size(); ++i) {
-    const SegmentPiece& piece = pieces_[i];
-    if (piece.range.first.value() > at) break;
-    if (!IsReadable(piece.state)) return piece.state;
-    if (piece.range.last.value() >= last) return ByteState::kData;
-    at = piece.range.last.value() + 1;
+    const Packed& piece = pieces_[i];
+    if (piece.first > at) break;
+    if (!IsReadable(piece.state())) return piece.state();
+    if (piece.last >= last) return ByteState::kData;
+    at = piece.last + 1;
   }
   return ByteState::kAbsent;
 }
 
 void SegmentMap::VisitCovered(const std::function<bool(PhysRange)>& visit) const {
-  std::optional<PhysRange> open;
-  for (const SegmentPiece& piece : pieces_) {
-    if (open && open->last.value() + 1 == piece.range.first.value()) {
-      open->last = piece.range.last;
-      continue;
-    }
-    if (open && !visit(*open)) return;
-    open = piece.range;
+  const std::function<bool(PhysRange, ByteState)> any = [&visit](PhysRange range, ByteState) {
+    return visit(range);
+  };
+  StateJoiner joined(any);
+  for (const Packed& piece : pieces_) {
+    if (!joined.Add({PhysAddr(piece.first), PhysAddr(piece.last)}, ByteState::kData)) return;
   }
-  if (open) visit(*open);
+  joined.Finish();
 }
 
 void SegmentMap::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
   StateJoiner joined(visit);
-  for (const SegmentPiece& piece : pieces_) {
-    if (!joined.Add(piece.range, piece.state)) return;
+  for (const Packed& piece : pieces_) {
+    if (!joined.Add({PhysAddr(piece.first), PhysAddr(piece.last)}, piece.state())) return;
   }
   joined.Finish();
 }
@@ -131,15 +226,16 @@ void SegmentMap::VisitStates(const std::function<bool(PhysRange, ByteState)>& vi
 void SegmentMap::VisitStored(uint32_t page_size,
                              const std::function<bool(PhysAddr, uint32_t)>& visit) const {
   std::optional<PhysAddr> seen;
-  for (const SegmentPiece& piece : pieces_) {
-    if (piece.state != ByteState::kData) continue;
-    const PhysAddr last = piece.range.last.AlignDown(page_size);
-    for (PhysAddr page = piece.range.first.AlignDown(page_size);;
+  for (const Packed& packed : pieces_) {
+    if (packed.state() != ByteState::kData) continue;
+    const PhysRange range{PhysAddr(packed.first), PhysAddr(packed.last)};
+    const PhysAddr last = range.last.AlignDown(page_size);
+    for (PhysAddr page = range.first.AlignDown(page_size);;
          page = PhysAddr(page.value() + page_size)) {
       const PhysRange whole{page, PhysAddr(page.value() + (page_size - 1))};
       // Pieces that meet inside a page show it twice.
       const bool stored =
-          seen != page && (piece.range.Contains(whole) || IsReadable(PageState(page, page_size)));
+          seen != page && (range.Contains(whole) || IsReadable(PageState(page, page_size)));
       seen = page;
       if (stored && !visit(page, page_size)) return;
       if (page == last) break;

@@ -3,8 +3,11 @@
 #ifndef DMAUDIT_VMCORE_CONTAINER_SEGMENT_MAP_H_
 #define DMAUDIT_VMCORE_CONTAINER_SEGMENT_MAP_H_
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
-#include <span>
+#include <optional>
 #include <vector>
 
 #include "base/address.h"
@@ -19,19 +22,18 @@ struct SegmentPiece {
   ByteState state = ByteState::kExcluded;
 };
 
+// Where two data pieces cover `range` with different places in the file.
+using SegmentConflict = std::function<void(PhysRange range, FileOffset chosen, FileOffset rival)>;
+
 class SegmentMap {
  public:
   SegmentMap() = default;
-  // Where several pieces cover a byte, data wins over what is missing, then the one given first.
-  // `on_conflict(range, chosen, rival)` is called where two data pieces cover `range` with
-  // different places in the file.
-  SegmentMap(
-      std::vector<SegmentPiece> pieces,
-      const std::function<void(PhysRange range, FileOffset chosen, FileOffset rival)>& on_conflict);
+  SegmentMap(const std::vector<SegmentPiece>& pieces, const SegmentConflict& on_conflict);
 
   // Ascending and disjoint.
-  std::span<const SegmentPiece> pieces() const { return pieces_; }
-  // The first piece that ends at or after `address`; pieces().size() when there is none.
+  size_t size() const { return pieces_.size(); }
+  SegmentPiece operator[](size_t index) const { return pieces_[index].Unpack(); }
+  // The first piece that ends at or after `address`; size() when there is none.
   size_t FirstAtOrAfter(PhysAddr address) const;
 
   // What PhysicalMemory promises of its methods of similar names, as far as the pieces tell.
@@ -41,13 +43,55 @@ class SegmentMap {
   void VisitStored(uint32_t page_size, const std::function<bool(PhysAddr, uint32_t)>& visit) const;
 
  private:
-  void Append(SegmentPiece piece);
+  friend class SegmentMapBuilder;
 
-  std::vector<SegmentPiece> pieces_;
+  // There can be millions of them.
+  struct Packed {
+    uint64_t first = 0;
+    uint64_t last = 0;
+    uint64_t place = 0;  // the offset, or counted down from 2^64 - 1 a state that has none
+
+    static Packed Pack(const SegmentPiece& piece);
+    SegmentPiece Unpack() const;
+    ByteState state() const;
+  };
+
+  void Append(const Packed& piece);
+  void Index();
+
+  std::vector<Packed> pieces_;
   // Ends of every kStride-th piece: a search among tens of thousands of pieces would miss the
   // processor's cache at nearly every step.
   static constexpr size_t kStride = 16;
-  std::vector<PhysAddr> steps_;
+  std::vector<uint64_t> steps_;
+};
+
+// Takes pieces one by one, in the order of the file, and resolves them: where several cover a byte,
+// data wins over what is missing, then the one that was given first.
+class SegmentMapBuilder {
+ public:
+  // No map is made of more pieces than this, neither given nor resolved. 28 bytes for each that is
+  // given and 24 for each that is resolved are held at the same time.
+  static constexpr size_t kMaxPieces = (size_t{1} << 22) + 1024;
+
+  // Room for so many; more can be added.
+  explicit SegmentMapBuilder(size_t expected) { pieces_.reserve(std::min(expected, kMaxPieces)); }
+
+  // False when there are too many.
+  bool Add(const SegmentPiece& piece);
+  // Nothing when there are too many. The builder is empty afterwards.
+  std::optional<SegmentMap> Build(const SegmentConflict& on_conflict);
+
+ private:
+#pragma pack(push, 4)
+  struct Given {
+    SegmentMap::Packed piece;
+    uint32_t order;
+  };
+#pragma pack(pop)
+  class Active;
+
+  std::vector<Given> pieces_;
 };
 
 }  // namespace dmaudit

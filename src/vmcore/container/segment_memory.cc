@@ -17,9 +17,8 @@ std::unique_ptr<DecodeContext> SegmentMemory::MakeContext() const {
 void SegmentMemory::ReadPage(PhysAddr base, DecodeContext&, Page& page) const {
   page.Reset(base, kPageSize, ByteState::kAbsent);
   const PhysRange whole{base, PhysAddr(base.value() + (kPageSize - 1))};
-  const auto pieces = segments_.pieces();
-  for (size_t i = segments_.FirstAtOrAfter(base); i < pieces.size(); ++i) {
-    const SegmentPiece& piece = pieces[i];
+  for (size_t i = segments_.FirstAtOrAfter(base); i < segments_.size(); ++i) {
+    const SegmentPiece piece = segments_[i];
     const std::optional<PhysRange> part = piece.range.Intersect(whole);
     if (!part) break;
     const uint32_t offset = static_cast<uint32_t>(part->first.value() - base.value());
