@@ -203,6 +203,7 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
     if (!codec) return tl::unexpected<Error>(codec.error());
     options.kdump.codec = *codec;
     options.kdump.level = 1;
+    options.kdump.fast = true;
   }
   options.crc32 = values.count("crc32") != 0;
   if (values.count("jobs") != 0) {

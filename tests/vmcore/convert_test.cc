@@ -5,6 +5,7 @@
 
 #include <array>
 #include <fstream>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -108,6 +109,78 @@ TEST_CASE("the bytes written do not depend on the number of threads") {
   const std::string one = bytes(1);
   CHECK(one == bytes(2));
   CHECK(one == bytes(5));
+}
+
+// Pages that compress in every degree: zeros, patterns, words of few values, noise.
+std::vector<std::byte> MixedPages(uint64_t count) {
+  std::mt19937_64 random(5);
+  std::vector<std::byte> bytes;
+  for (uint64_t i = 0; i < count; ++i) {
+    std::vector<std::byte> page(kTestPage);
+    if (i % 5 == 1) page = PatternPage(i);
+    if (i % 5 > 1) {
+      const uint64_t mask = i % 5 == 2 ? UINT64_MAX : 0x0f0f'0f0f'0f0f'0f0f;
+      for (size_t at = 0; at < page.size(); at += 8) StoreUnchecked(page, at, random() & mask);
+    }
+    bytes.insert(bytes.end(), page.begin(), page.end());
+  }
+  return bytes;
+}
+
+TEST_CASE("pages that lie together are read together, and less effort loses nothing") {
+  const TempDir dir;
+  ElfBuilder builder;
+  builder.padding = 77;
+  builder.AddLoad(0x1000, MixedPages(600));
+  std::vector<std::byte> cut = MixedPages(70);
+  cut.resize(cut.size() - 0x800);
+  builder.AddLoad(0x400000, cut, 0x60000);
+  builder.AddLoad(0x500000, MixedPages(1));
+  DiagnosticSink sink;
+  std::vector<std::byte> image = builder.Build().bytes;
+  image.resize(image.size() - 0x1234);  // the last load and the end of the one before
+  const Result<Dump> dump = OpenBytes(std::move(image), sink);
+  REQUIRE(dump);
+  const auto bytes = [&](unsigned threads, bool fast) {
+    const Result<ConvertSummary> summary =
+        ConvertToKdump(*dump, {}, {StoreCodec::kZstd, 1, threads, nullptr, fast}, dir.File("out"));
+    REQUIRE(summary);
+    DiagnosticSink again;
+    const Result<Dump> result = OpenBack(dir.File("out"), again);
+    for (uint64_t page = 0; page < 0x600; ++page) {
+      const Page a = ReadPageAt(*dump, page * kTestPage);
+      const Page b = ReadPageAt(*result, page * kTestPage);
+      CHECK(a.readable() == b.readable());
+      if (a.readable()) CHECK(a.bytes == b.bytes);
+    }
+    std::ifstream in(dir.File("out"), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const std::string fast = bytes(1, true);
+  CHECK(fast == bytes(3, true));
+  CHECK(bytes(1, false).size() < fast.size());
+}
+
+TEST_CASE("only what is all data and lies together is read together") {
+  ElfBuilder builder;
+  builder.padding = 5;
+  builder.AddLoad(0x2000, MixedPages(4), 0x6000);
+  builder.AddLoad(0x8000, MixedPages(2));
+  DiagnosticSink sink;
+  std::vector<std::byte> image = builder.Build().bytes;
+  image.resize(image.size() - 1);
+  const Result<Dump> dump = OpenBytes(std::move(image), sink);
+  REQUIRE(dump);
+  const auto context = dump->memory->MakeContext();
+  std::vector<std::byte> out(4 * kTestPage);
+  CHECK(dump->memory->ReadTogether(PhysAddr(0x2000), *context, out));
+  CHECK(out == MixedPages(4));
+  for (const uint64_t address : {0x0u, 0x1000u, 0x3000u, 0x6000u, 0x7000u, 0x8000u, 0xf000u}) {
+    CHECK_FALSE(dump->memory->ReadTogether(PhysAddr(address), *context, out));
+  }
+  const auto two = std::span(out).first(2 * kTestPage);
+  CHECK(dump->memory->ReadTogether(PhysAddr(0x4000), *context, two));
+  CHECK_FALSE(dump->memory->ReadTogether(PhysAddr(0x8000), *context, two));
 }
 
 TEST_CASE("a page known in part is unknown as a whole, and counted") {

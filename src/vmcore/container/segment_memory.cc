@@ -36,6 +36,16 @@ void SegmentMemory::ReadPage(PhysAddr base, DecodeContext&, Page& page) const {
   }
 }
 
+bool SegmentMemory::ReadTogether(PhysAddr base, DecodeContext&, std::span<std::byte> out) const {
+  const size_t index = segments_.FirstAtOrAfter(base);
+  const std::optional<PhysRange> wanted = PhysRange::FromSize(base, out.size());
+  if (!wanted || index == segments_.size()) return false;
+  const SegmentPiece piece = segments_[index];
+  if (piece.state != ByteState::kData || !piece.range.Contains(*wanted)) return false;
+  const uint64_t at = piece.offset.value() + (base.value() - piece.range.first.value());
+  return source_->ReadAt(FileOffset(at), out) == out.size();
+}
+
 ByteState SegmentMemory::PageStateHint(PhysAddr base) const {
   return segments_.PageState(base, kPageSize);
 }

@@ -20,6 +20,7 @@ class SegmentMemory : public PhysicalMemory {
   uint32_t page_size() const override { return kPageSize; }
   std::unique_ptr<DecodeContext> MakeContext() const override;
   void ReadPage(PhysAddr base, DecodeContext& context, Page& page) const override;
+  bool ReadTogether(PhysAddr base, DecodeContext& context, std::span<std::byte> out) const override;
   ByteState PageStateHint(PhysAddr base) const override;
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
   void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;

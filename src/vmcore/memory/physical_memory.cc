@@ -7,6 +7,10 @@
 
 namespace dmaudit {
 
+bool PhysicalMemory::ReadTogether(PhysAddr, DecodeContext&, std::span<std::byte>) const {
+  return false;
+}
+
 void PhysicalMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
   const uint32_t size = page_size();
   StateJoiner joined(visit);

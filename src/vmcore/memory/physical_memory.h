@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 
 #include "base/address.h"
 #include "vmcore/memory/page.h"
@@ -32,6 +33,11 @@ class PhysicalMemory {
   // Replaces `page` by the page at `base` (a multiple of page_size()). Cannot fail: what is not
   // known says so in the extents.
   virtual void ReadPage(PhysAddr base, DecodeContext& context, Page& page) const = 0;
+
+  // Fills `out` (whole pages) from `base` on, where all of it is data and lies together in the
+  // file: true. Where it takes ReadPage() to tell, false, and `out` is unspecified. The default
+  // never can.
+  virtual bool ReadTogether(PhysAddr base, DecodeContext& context, std::span<std::byte> out) const;
 
   // The state of the page at `base` as far as it can be told without decoding it (a page that
   // claims to be data may still turn out truncated or corrupt). A page with several states gives

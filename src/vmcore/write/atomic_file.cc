@@ -25,6 +25,7 @@ constexpr mode_t kNewFileMode = 0666;  // the umask takes the rest away
 // Names are 64 random bits; a second collision means that something else is wrong.
 constexpr int kNameAttempts = 16;
 constexpr size_t kCopyChunk = 64 * 1024;
+constexpr uint64_t kWritebackChunk = uint64_t{8} << 20;
 
 std::string Reason(int error) { return std::generic_category().message(error); }
 
@@ -124,6 +125,7 @@ AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(straight_, other.straight_);
   std::swap(size_, other.size_);
+  std::swap(handed_over_, other.handed_over_);
   return *this;
 }
 
@@ -168,6 +170,12 @@ Status AtomicFile::WriteAt(uint64_t offset, std::span<const std::byte> bytes) {
     bytes = bytes.subspan(static_cast<size_t>(written));
     offset += static_cast<uint64_t>(written);
     size_ = std::max(size_, offset);
+  }
+  // The disk can work meanwhile, and Commit() has less to wait for. That it fails does not matter.
+  if (size_ - handed_over_ >= kWritebackChunk) {
+    (void)sync_file_range(descriptor_, static_cast<off_t>(handed_over_),
+                          static_cast<off_t>(size_ - handed_over_), SYNC_FILE_RANGE_WRITE);
+    handed_over_ = size_;
   }
   return {};
 }

@@ -59,6 +59,7 @@ class AtomicFile {
   int descriptor_ = -1;
   int straight_ = -1;  // where Commit() copies to: a target written straight, with kPositioned
   uint64_t size_ = 0;
+  uint64_t handed_over_ = 0;  // what the disk was told to write already
 };
 
 }  // namespace dmaudit

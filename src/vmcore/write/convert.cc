@@ -125,6 +125,10 @@ class DumpContent : public KdumpContent {
       return StoredAs::kData;
     }
 
+    bool FillTogether(PhysAddr base, std::span<std::byte> out) override {
+      return content_.memory_.ReadTogether(base, *context_, out);
+    }
+
    private:
     const DumpContent& content_;
     std::unique_ptr<DecodeContext> context_;

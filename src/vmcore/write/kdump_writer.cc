@@ -48,38 +48,66 @@ struct PageJob {
 // 1 MiB of 4 KiB pages: work enough for a thread, little enough to hold.
 constexpr size_t kPagesPerJob = 256;
 
+// 128 KiB of 4 KiB pages are read at once where they lie together: they still are in the
+// processor's cache when they are compressed.
+constexpr size_t kPagesTogether = 32;
+
 class PagePacker {
  public:
   PagePacker(const KdumpContent& content, PageCompressor compressor, uint32_t block_size)
-      : filler_(content.MakeFiller()), compressor_(std::move(compressor)), page_(block_size) {}
+      : filler_(content.MakeFiller()),
+        compressor_(std::move(compressor)),
+        block_size_(block_size),
+        pages_(kPagesTogether * block_size) {}
 
   void Pack(PageJob& job) {
     job.packed.clear();
     job.bytes.clear();
-    for (const PhysAddr base : job.bases) {
-      const Result<StoredAs> as = filler_->Fill(base, page_);
-      if (!as) {
-        job.status = tl::unexpected(as.error());
-        return;
-      }
-      PageJob::Packed packed{*as, false, 0, 0};
-      if (*as == StoredAs::kData) {
-        packed.zero = IsAllZero(page_);
-        if (!packed.zero) {
-          const std::span<const std::byte> stored = compressor_.Compress(page_);
-          packed.size = static_cast<uint32_t>(stored.size());
-          packed.flags = stored.size() < page_.size() ? compressor_.flag() : 0;
-          job.bytes.insert(job.bytes.end(), stored.begin(), stored.end());
+    compressor_.Restart();
+    for (size_t i = 0; i < job.bases.size();) {
+      const size_t count = Neighbours(job, i);
+      const auto pages = std::span(pages_).first(count * block_size_);
+      const bool together = count > 1 && filler_->FillTogether(job.bases[i], pages);
+      for (size_t n = 0; n < count; ++n, ++i) {
+        const auto page = pages.subspan(n * block_size_, block_size_);
+        const Result<StoredAs> as = together ? StoredAs::kData : filler_->Fill(job.bases[i], page);
+        if (!as) {
+          job.status = tl::unexpected(as.error());
+          return;
         }
+        Add(job, *as, page);
       }
-      job.packed.push_back(packed);
     }
   }
 
  private:
+  // How many of the pages from the i-th on follow each other, kPagesTogether at most.
+  size_t Neighbours(const PageJob& job, size_t i) const {
+    const size_t most = std::min(kPagesTogether, job.bases.size() - i);
+    const uint64_t first = job.bases[i].value();
+    size_t count = 1;
+    while (count < most && job.bases[i + count].value() == first + count * block_size_) ++count;
+    return count;
+  }
+
+  void Add(PageJob& job, StoredAs as, std::span<const std::byte> page) {
+    PageJob::Packed packed{as, false, 0, 0};
+    if (as == StoredAs::kData) {
+      packed.zero = IsAllZero(page);
+      if (!packed.zero) {
+        const std::span<const std::byte> stored = compressor_.Compress(page);
+        packed.size = static_cast<uint32_t>(stored.size());
+        packed.flags = stored.size() < page.size() ? compressor_.flag() : 0;
+        job.bytes.insert(job.bytes.end(), stored.begin(), stored.end());
+      }
+    }
+    job.packed.push_back(packed);
+  }
+
   std::unique_ptr<PageFiller> filler_;
   PageCompressor compressor_;
-  std::vector<std::byte> page_;
+  size_t block_size_;
+  std::vector<std::byte> pages_;
 };
 
 // What stands for a page that was undecodable in the original: no decoder takes it for a stream.

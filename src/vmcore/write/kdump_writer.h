@@ -27,6 +27,9 @@ struct KdumpOptions {
   unsigned threads = 1;
   // Called now and then with the pages done and all there are; false ends the writing (kIo).
   std::function<bool(uint64_t done, uint64_t total)> progress = nullptr;
+  // zstd: `level` only for pages behind one that stayed large, less effort for all others. A third
+  // faster, and a twentieth larger.
+  bool fast = false;
 };
 
 // The main and the sub header. libkdumpfile learns the architecture from release, version and
@@ -63,6 +66,12 @@ class PageFiller {
   virtual ~PageFiller() = default;
   // Fills `out` (block_size bytes) with the page at `base`; only kData needs the bytes.
   virtual Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) = 0;
+  // Fills `out` with neighbouring pages from `base` on where that is faster, and all of them are
+  // kData; false: they have to be asked for one by one.
+  virtual bool FillTogether(PhysAddr base, std::span<std::byte> out) {
+    (void)base, (void)out;
+    return false;
+  }
 };
 
 // What is dumped. Asked several times over, and answers the same each time.

@@ -12,12 +12,30 @@ namespace {
 constexpr int kMinDeflateLevel = 1;
 constexpr int kMaxDeflateLevel = 12;
 
+// Does without Huffman coding, which is what zstd spends most time on where pages are this small.
+constexpr int kFastZstdLevel = -1;
+
+// Coding pays where much is left to code, and neighbours are alike: the page before was stored in
+// at least so much of its size, and could be compressed at all. By measurement on real dumps.
+bool IsWorthCoding(size_t stored, size_t page_size) {
+  return stored >= page_size / 2 && stored < page_size;
+}
+
 }  // namespace
 
 void PageCompressor::FreeZstd::operator()(ZSTD_CCtx_s* context) const { ZSTD_freeCCtx(context); }
 
 void PageCompressor::FreeDeflate::operator()(libdeflate_compressor* compressor) const {
   libdeflate_free_compressor(compressor);
+}
+
+PageCompressor::Zstd PageCompressor::MakeZstd(int level) {
+  Zstd context(ZSTD_createCCtx());
+  if (context == nullptr) return context;
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
+  // Four bytes a page, and a damaged copy of the file cannot decode to other tables.
+  ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
+  return context;
 }
 
 Result<PageCompressor> PageCompressor::Make(const KdumpOptions& options, uint32_t page_size) {
@@ -49,11 +67,11 @@ Result<PageCompressor> PageCompressor::Make(const KdumpOptions& options, uint32_
         return Fail(ErrorCode::kUsage, "zstd level {}, expected 1 to {}", options.level,
                     ZSTD_maxCLevel());
       }
-      compressor.zstd_.reset(ZSTD_createCCtx());
-      if (compressor.zstd_ == nullptr) return Fail(ErrorCode::kIo, "zstd: out of memory");
-      ZSTD_CCtx_setParameter(compressor.zstd_.get(), ZSTD_c_compressionLevel, options.level);
-      // Four bytes a page, and a damaged copy of the file cannot decode to other tables.
-      ZSTD_CCtx_setParameter(compressor.zstd_.get(), ZSTD_c_checksumFlag, 1);
+      compressor.zstd_ = MakeZstd(options.level);
+      if (options.fast) compressor.zstd_fast_ = MakeZstd(kFastZstdLevel);
+      if (compressor.zstd_ == nullptr || (options.fast && compressor.zstd_fast_ == nullptr)) {
+        return Fail(ErrorCode::kIo, "zstd: out of memory");
+      }
       compressor.buffer_.resize(ZSTD_compressBound(page_size));
       break;
   }
@@ -81,11 +99,15 @@ std::span<const std::byte> PageCompressor::Compress(std::span<const std::byte> p
       snappy::RawCompress(reinterpret_cast<const char*>(page.data()), page.size(),
                           reinterpret_cast<char*>(buffer_.data()), &size);
       break;
-    case StoreCodec::kZstd:
-      size = ZSTD_compress2(zstd_.get(), buffer_.data(), buffer_.size(), page.data(), page.size());
+    case StoreCodec::kZstd: {
+      const bool fast = zstd_fast_ != nullptr && !IsWorthCoding(last_size_, page.size());
+      size = ZSTD_compress2((fast ? zstd_fast_ : zstd_).get(), buffer_.data(), buffer_.size(),
+                            page.data(), page.size());
       if (ZSTD_isError(size) != 0) size = 0;
       break;
+    }
   }
+  last_size_ = size == 0 ? page.size() : size;
   if (size == 0 || size >= page.size()) return page;
   return std::span(buffer_).first(size);
 }

@@ -28,6 +28,9 @@ class PageCompressor {
   // Bit of this codec in page descriptors and in the header's status; 0 for raw.
   uint32_t flag() const;
 
+  // Forgets the pages before: what follows is packed the same wherever it starts.
+  void Restart() { last_size_ = 0; }
+
  private:
   struct FreeZstd {
     void operator()(ZSTD_CCtx_s* context) const;
@@ -36,10 +39,16 @@ class PageCompressor {
     void operator()(libdeflate_compressor* compressor) const;
   };
 
+  using Zstd = std::unique_ptr<ZSTD_CCtx_s, FreeZstd>;
+
   PageCompressor() = default;
 
+  static Zstd MakeZstd(int level);  // null: out of memory
+
   StoreCodec codec_ = StoreCodec::kRaw;
-  std::unique_ptr<ZSTD_CCtx_s, FreeZstd> zstd_;
+  Zstd zstd_;
+  Zstd zstd_fast_;        // null unless asked for
+  size_t last_size_ = 0;  // what the page before was stored in; 0: none before
   std::unique_ptr<libdeflate_compressor, FreeDeflate> deflate_;
   std::vector<std::byte> work_;  // what LZO needs
   std::vector<std::byte> buffer_;
