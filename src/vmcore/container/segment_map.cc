@@ -64,7 +64,9 @@ void SegmentMap::Index() {
 
 bool SegmentMapBuilder::Add(const SegmentPiece& piece) {
   if (pieces_.size() == kMaxPieces) return false;
-  pieces_.push_back({SegmentMap::Packed::Pack(piece), static_cast<uint32_t>(pieces_.size())});
+  const SegmentMap::Packed packed = SegmentMap::Packed::Pack(piece);
+  pieces_.push_back(
+      {packed.first, packed.last, packed.place, static_cast<uint32_t>(pieces_.size())});
   return true;
 }
 
@@ -78,7 +80,7 @@ class SegmentMapBuilder::Active {
   void Push(uint32_t index, uint64_t at) {
     // Ended ones below the top make it slow when they are many.
     if (heap_.size() >= purge_at_) {
-      std::erase_if(heap_, [&](uint32_t i) { return pieces_[i].piece.last < at; });
+      std::erase_if(heap_, [&](uint32_t i) { return pieces_[i].last < at; });
       std::make_heap(heap_.begin(), heap_.end(), Worse{pieces_});
       purge_at_ = std::max(kLeastPurge, 2 * heap_.size());
     }
@@ -89,7 +91,7 @@ class SegmentMapBuilder::Active {
   const Given* Best(uint64_t at) {
     while (!heap_.empty()) {
       const Given& top = pieces_[heap_.front()];
-      if (top.piece.last >= at) return &top;
+      if (top.last >= at) return &top;
       Pop();
     }
     return nullptr;
@@ -111,8 +113,8 @@ class SegmentMapBuilder::Active {
     bool operator()(uint32_t a, uint32_t b) const {
       const Given& x = pieces[a];
       const Given& y = pieces[b];
-      const int px = Preference(x.piece.state());
-      const int py = Preference(y.piece.state());
+      const int px = Preference(x.piece().state());
+      const int py = Preference(y.piece().state());
       return px != py ? px > py : x.order > y.order;
     }
   };
@@ -131,8 +133,8 @@ class SegmentMapBuilder::Active {
 std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_conflict) {
   std::vector<Given> pieces = std::exchange(pieces_, {});
   const auto before = [](const Given& a, const Given& b) {
-    const uint64_t x = a.piece.first;
-    const uint64_t y = b.piece.first;
+    const uint64_t x = a.first;
+    const uint64_t y = b.first;
     return x != y ? x < y : a.order < b.order;
   };
   if (!std::is_sorted(pieces.begin(), pieces.end(), before)) {
@@ -148,29 +150,29 @@ std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_con
     const Given* best = active.Best(at);
     if (best == nullptr) {
       if (next == pieces.size()) break;
-      at = pieces[next].piece.first;
+      at = pieces[next].first;
     }
-    while (next < pieces.size() && pieces[next].piece.first == at) active.Push(next++, at);
+    while (next < pieces.size() && pieces[next].first == at) active.Push(next++, at);
     best = active.Best(at);
     // Up to the next border nothing changes.
-    uint64_t last = best->piece.last;
+    const SegmentMap::Packed chosen = best->piece();
+    uint64_t last = chosen.last;
     if (next < pieces.size()) {
-      const uint64_t border = pieces[next].piece.first;
+      const uint64_t border = pieces[next].first;
       last = std::min(last, border - 1);
     }
     const auto place = [at](const SegmentMap::Packed& piece) {
       return piece.state() == ByteState::kData ? piece.place + (at - piece.first) : piece.place;
     };
     if (const Given* rival = active.Rival(at)) {
-      const uint64_t rival_last = rival->piece.last;
-      last = std::min(last, rival_last);
-      const uint64_t chosen = place(best->piece);
-      const uint64_t other = place(rival->piece);
-      if (rival->piece.state() == ByteState::kData && chosen != other) {
-        on_conflict({PhysAddr(at), PhysAddr(last)}, FileOffset(chosen), FileOffset(other));
+      const SegmentMap::Packed other = rival->piece();
+      last = std::min(last, other.last);
+      if (other.state() == ByteState::kData && place(chosen) != place(other)) {
+        on_conflict({PhysAddr(at), PhysAddr(last)}, FileOffset(place(chosen)),
+                    FileOffset(place(other)));
       }
     }
-    map.Append({at, last, place(best->piece)});
+    map.Append({at, last, place(chosen)});
     if (map.pieces_.size() > kMaxPieces) return std::nullopt;
     if (last == UINT64_MAX) break;
     at = last + 1;
