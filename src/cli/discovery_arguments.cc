@@ -63,4 +63,15 @@ Result<UserRoot> ParseUserRoot(std::string_view text) {
   return root;
 }
 
+Result<WhichKernel> ParseWhichKernel(std::string_view text) {
+  if (text == "crashed") return WhichKernel{WhichKernel::Kind::kCrashed, {}};
+  if (text == "capture") return WhichKernel{WhichKernel::Kind::kCapture, {}};
+  const std::optional<uint64_t> address = ParseHex(text);
+  if (!address) {
+    return Fail(ErrorCode::kUsage, "not crashed, capture or an address in hexadecimal: {}",
+                EscapeForTerminal(text));
+  }
+  return WhichKernel{WhichKernel::Kind::kAddress, PhysAddr(*address)};
+}
+
 }  // namespace dmaudit::cli

@@ -16,6 +16,9 @@ Result<UserUnit> ParseUserUnit(std::string_view text);
 // "PA[,legacy|scalable]", PA in hexadecimal and a multiple of 4096.
 Result<UserRoot> ParseUserRoot(std::string_view text);
 
+// "crashed", "capture", or the physical address of a VMCOREINFO text in hexadecimal.
+Result<WhichKernel> ParseWhichKernel(std::string_view text);
+
 }  // namespace dmaudit::cli
 
 #endif  // DMAUDIT_CLI_DISCOVERY_ARGUMENTS_H_

@@ -44,6 +44,10 @@ po::options_description Describe(const CommandSyntax& syntax) {
                   "in front ({})",
                   DescribeRoads())
           .c_str());
+  add("which", po::value<std::string>()->value_name("crashed|capture|ADDRESS"),
+      "of several kernels in the dump the one that crashed, the one that was started to save it, "
+      "or "
+      "the one whose VMCOREINFO text is at ADDRESS (hex)");
   add("vmlinux", po::value<std::string>()->value_name("FILE"),
       "vmlinux or debug file of the kernel: its symbols and DWARF go before what the dump holds");
   add("force-vmlinux", "use it even though it is of another kernel");
@@ -127,6 +131,11 @@ Status InterpretDiscovery(const po::variables_map& values, DiscoveryOptions& dis
     if (discovery.vmlinux.empty()) {
       return tl::unexpected<Error>(Usage("--vmlinux: the file name is empty"));
     }
+  }
+  if (values.count("which") != 0) {
+    const Result<WhichKernel> which = ParseWhichKernel(values["which"].as<std::string>());
+    if (!which) return tl::unexpected<Error>(Usage("--which: " + which.error().message));
+    discovery.which = *which;
   }
   discovery.force_vmlinux = values.count("force-vmlinux") != 0;
   if (discovery.force_vmlinux && discovery.vmlinux.empty()) {

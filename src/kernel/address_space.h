@@ -6,17 +6,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string>
 
 #include "base/address.h"
-#include "base/diagnostics.h"
 #include "base/result.h"
 #include "kernel/kernel_reader.h"
-#include "kernel/vmcoreinfo.h"
-#include "vmcore/dump.h"
 #include "vmcore/memory/session.h"
 
 namespace dmaudit {
+
+// Bits 51:12 of a CR3 or of a page table entry.
+inline constexpr uint64_t kTableAddressBits = 0x000f'ffff'ffff'f000;
 
 // A top-level page table and how to read it.
 struct PageTableRoot {
@@ -58,20 +57,6 @@ class KernelAddressSpace : public KernelReader {
   std::array<Mapping, kCachedMappings> cache_{};
   size_t next_slot_ = 0;
 };
-
-// The page tables of the kernel that wrote VMCOREINFO.
-struct KernelTables {
-  PageTableRoot root;
-  uint64_t phys_base = 0;  // physical minus link address of the kernel image, modulo 2^64
-  std::string how;         // "init_top_pgt, phys_base from VMCOREINFO"
-  // CPU notes of the dump show another kernel running than the one VMCOREINFO describes.
-  bool other_kernel_runs = false;
-};
-
-// Locates the tables and proves them: the address of the top-level table, translated through
-// itself, must give its own physical address. The error says what is missing or does not fit.
-Result<KernelTables> LocateKernelTables(const Vmcoreinfo& vmcoreinfo, const Dump& dump,
-                                        MemorySession& session, DiagnosticSink& sink);
 
 }  // namespace dmaudit
 

@@ -28,7 +28,19 @@ struct UserRoot {
   std::optional<bool> scalable;  // nullopt: to be told from the tables
 };
 
+// Which kernel of a dump that holds several is audited.
+struct WhichKernel {
+  enum class Kind : uint8_t {
+    kCrashed,  // the one that crashed
+    kCapture,  // the one that was started to save the dump
+    kAddress,  // the one whose VMCOREINFO text is at `address`
+  };
+  Kind kind = Kind::kCrashed;
+  PhysAddr address{};
+};
+
 struct DiscoveryOptions {
+  std::optional<WhichKernel> which;  // nullopt: no wish
   std::vector<UserUnit> units;
   std::vector<UserRoot> roots;
   Roads roads;

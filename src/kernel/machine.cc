@@ -11,12 +11,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/bytes.h"
 #include "kernel/address_space.h"
 #include "kernel/discover_crashkernel.h"
 #include "kernel/discover_devices.h"
 #include "kernel/discover_iommu.h"
 #include "kernel/discover_units.h"
+#include "kernel/find_kernel.h"
 #include "kernel/identity.h"
 #include "kernel/kernel_image.h"
 #include "kernel/kernel_view.h"
@@ -47,25 +47,6 @@ namespace {
 
 // RAM ranges of a dump that are kept as a claim: more than any memory map has.
 constexpr size_t kMaxRamRanges = 65536;
-
-Result<Vmcoreinfo> FindVmcoreinfo(const Dump& dump, DiagnosticSink& sink) {
-  const DumpNote* found = nullptr;
-  for (const DumpNote& note : dump.notes) {
-    if (note.name != "VMCOREINFO") continue;
-    if (found == nullptr) {
-      found = &note;
-    } else if (note.descriptor != found->descriptor) {
-      sink.Incomplete("kernel.vmcoreinfo",
-                      "the dump has several VMCOREINFO notes that differ: the first one is used, "
-                      "the kernel of another is not looked at");
-    }
-  }
-  if (found == nullptr) {
-    return Fail(ErrorCode::kNotFound,
-                "no VMCOREINFO note: the kernel in this dump cannot be found");
-  }
-  return Vmcoreinfo::Parse(AsText(found->descriptor), sink);
-}
 
 LogFacts LoadLog(const Vmcoreinfo& vmcoreinfo, KernelReader& reader, MemorySession& session,
                  DiagnosticSink& sink) {
@@ -154,19 +135,44 @@ UnitDiscovery FindUnits(const KernelView& kernel, MemorySession& session,
   return units;
 }
 
-// A capture kernel reserves nothing: the crash kernel's memory is what it runs in itself. Its
-// loader puts the place of the old memory's ELF headers on its command line, and nothing else does.
-void ReportCaptureKernel(const MachineState& machine, DiagnosticSink& sink) {
-  if (machine.reservations && !machine.reservations->empty()) return;
-  for (const Claim<std::string>& claim : machine.identity.command_line.claims()) {
-    if ((" " + claim.value).find(" elfcorehdr=") == std::string::npos) continue;
-    sink.Incomplete(
-        "kernel.reservation-doubtful",
-        "{} has elfcorehdr=: this is a capture kernel, the crash kernel's memory is the "
-        "one it runs in",
-        claim.place);
-    return;
+std::string WhoseTables(const KernelChoice& choice) {
+  const FoundKernel& kernel = choice.kernel;
+  if (!kernel.text && choice.others.empty()) {
+    if (!kernel.tables.other_kernel_runs()) {
+      return fmt::format("the kernel that VMCOREINFO describes ({})", kernel.tables.how);
+    }
+    return "two kernels: VMCOREINFO is of the crashed one, whose tables these are; the CPUs run "
+           "another one";
   }
+  std::string out = choice.others.empty() && !kernel.tables.other_kernel_runs()
+                        ? "the kernel "
+                        : "two kernels: these are the tables of ";
+  return out + fmt::format("{} ({})", Describe(kernel), kernel.tables.how);
+}
+
+// Whether the kernel was started to save a dump: its loader puts the place of the old memory's ELF
+// headers on its command line, and nothing else does. Names the source, or nothing.
+std::optional<std::string> CaptureEvidence(const MachineState& machine) {
+  for (const Claim<std::string>& claim : machine.identity.command_line.claims()) {
+    if ((" " + claim.value).find(" elfcorehdr=") != std::string::npos) return claim.place;
+  }
+  return std::nullopt;
+}
+
+// A capture kernel reserves nothing: the crash kernel's memory is what it runs in itself.
+void ReportCaptureKernel(const MachineState& machine, const DiscoveryOptions& options,
+                         DiagnosticSink& sink) {
+  const std::optional<std::string> evidence = CaptureEvidence(machine);
+  if (options.which && options.which->kind == WhichKernel::Kind::kCapture && !evidence) {
+    sink.Incomplete("kernel.not-capture",
+                    "taken as the capture kernel because it is not the one that crashed; no "
+                    "elfcorehdr= on its command line proves it");
+  }
+  if (!evidence || (machine.reservations && !machine.reservations->empty())) return;
+  sink.Incomplete("kernel.reservation-doubtful",
+                  "{} has elfcorehdr=: this is a capture kernel, the crash kernel's memory is the "
+                  "one it runs in",
+                  *evidence);
 }
 
 // A dump without a kernel in it, of which the user knows the units.
@@ -193,14 +199,14 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
     return Fail(ErrorCode::kUnsupported, "the dump is of machine '{}', only x86_64 is read",
                 dump.info.machine);
   }
-  const Result<Vmcoreinfo> vmcoreinfo = FindVmcoreinfo(dump, sink);
-  if (!vmcoreinfo) return tl::unexpected<Error>(vmcoreinfo.error());
-  const Result<KernelTables> tables = LocateKernelTables(*vmcoreinfo, dump, session, sink);
-  if (!tables) return tl::unexpected<Error>(tables.error());
-  KernelAddressSpace space(session, tables->root);
+  Result<KernelChoice> choice = FindKernel(dump, session, options.which, sink);
+  if (!choice) return tl::unexpected<Error>(choice.error());
+  const Vmcoreinfo& vmcoreinfo = choice->kernel.vmcoreinfo;
+  const KernelTables& tables = choice->kernel.tables;
+  KernelAddressSpace space(session, tables.root);
 
-  std::optional<KernelImage> image(std::in_place, *vmcoreinfo, space, session);
-  Vmlinux vmlinux(options, *vmcoreinfo, space, WantedSymbols(), WantedStructures(), sink);
+  std::optional<KernelImage> image(std::in_place, vmcoreinfo, space, session);
+  Vmlinux vmlinux(options, vmcoreinfo, space, WantedSymbols(), WantedStructures(), sink);
   if (vmlinux.given()) {
     if (const Status fits = vmlinux.Check(); !fits) return tl::unexpected<Error>(fits.error());
   }
@@ -208,7 +214,7 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   const std::unique_ptr<const TypeSource> types =
       LoadTypes(symbols, *image, vmlinux, options.roads, sink);
   image.reset();  // its bytes are not needed further on
-  LogFacts log = LoadLog(*vmcoreinfo, space, session, sink);
+  LogFacts log = LoadLog(vmcoreinfo, space, session, sink);
   const std::optional<ResourceTree> iomem = LoadResources(symbols, *types, space, sink);
   DropNarrowWidths(iomem, session.memory(), log, sink);
   const KernelView kernel{space, symbols, *types, log, iomem, sink};
@@ -216,15 +222,11 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   MachineState machine;
   machine.identity.symbols_from = symbols.from();
   machine.identity.types_from = types->from();
-  machine.identity.phys_base = tables->phys_base;
-  machine.identity.page_tables = tables->root;
-  machine.identity.two_kernels = tables->other_kernel_runs;
-  machine.identity.whose_tables =
-      tables->other_kernel_runs
-          ? "two kernels: VMCOREINFO is of the crashed one, whose tables these are; the CPUs run "
-            "another one"
-          : fmt::format("the kernel that VMCOREINFO describes ({})", tables->how);
-  ReadIdentity(kernel, *vmcoreinfo, dump.info, machine.identity);
+  machine.identity.phys_base = tables.phys_base;
+  machine.identity.page_tables = tables.root;
+  machine.identity.two_kernels = tables.other_kernel_runs() || !choice->others.empty();
+  machine.identity.whose_tables = WhoseTables(*choice);
+  ReadIdentity(kernel, vmcoreinfo, dump.info, machine.identity);
 
   UnitDiscovery units = FindUnits(kernel, session, options);
   IommuVerdict iommu = DiscoverIommu(kernel, units);
@@ -238,7 +240,7 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   CrashkernelDiscovery crashkernel = DiscoverCrashkernel(kernel, session.memory());
   machine.reservations = std::move(crashkernel.reservations);
   machine.crash_kernel_loaded = std::move(crashkernel.loaded);
-  ReportCaptureKernel(machine, sink);
+  ReportCaptureKernel(machine, options, sink);
   machine.crash_image = std::move(crashkernel.image);
   AddRam(kernel.iomem, session.memory(), machine);
   return machine;

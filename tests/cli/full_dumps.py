@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds dmaudit against whole real dumps: too large to bundle, too slow for ctest.
 
-    full_dumps.py [--checks rows,mutants,cut,distill,roads] [--scratch FOLDER]
+    full_dumps.py [--checks rows,mutants,cut,distill,roads,note] [--scratch FOLDER]
                   [--vmlinux FILE]... DUMP|FOLDER...
 
 rows     the rows equal those of the oracle
@@ -12,6 +12,7 @@ cut      of the first 1 % ... 99 % of the file: complete only with the rows of t
 distill  the distilled dump has the same rows, findings and certainty
 roads    every way to symbols, types and units that applies gives the same report;
          those of a --vmlinux where it is of the dump's kernel
+note     without its VMCOREINFO note: the text is found in memory, and the rest of the report is the same
 
 Folders are searched for kdump-compressed and ELF vmcores. One line per check. Exit status: 0 all is
 well, 1 something is not, 2 usage.
@@ -27,12 +28,12 @@ import subprocess
 import sys
 import tempfile
 
-from roads import ROADS, same_report
+from roads import ROADS, note_missed, same_report, without_note
 from support import DMAUDIT, ROOT, check_cut, run
 import compare
 
 ORACLE = ROOT / "tests" / "oracle"
-CHECKS = ("rows", "mutants", "cut", "distill", "roads")
+CHECKS = ("rows", "mutants", "cut", "distill", "roads", "note")
 
 
 def dumps_in(paths):
@@ -266,6 +267,14 @@ class Checker:
                 wrong = "complete though the ways lead nowhere"
             self.say(f"roads {roads}", wrong, "" if applies else "does not apply: " + "; ".join(
                 ran.json()["incomplete_because"])[:200])
+
+
+    def check_note(self):
+        path = self.scratch / "no-note"
+        without_note(self.dump, path)
+        found = run("--format", "json", path).json()
+        self.say("without its note", note_missed(self.report, found))
+        path.unlink()
 
 
 def main(arguments):

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What --roads may change in a report: where things come from, and nothing else."""
+"""What --roads, and a VMCOREINFO note that is not there, may change in a report: where things come from, and
+nothing else."""
 
 import copy
+import shutil
+import struct
+
+PAGE = 4096
 
 # Every way to symbols and types alone and together, and the units without the kernel's list.
 ROADS = ("vmcoreinfo,btf-symbols", "signature", "btf-search", "signature,btf-search",
@@ -38,3 +43,39 @@ def same_report(roads, whole, report):
     if "log-search" not in roads and whole["complete"] != report["complete"]:
         wrong.append("complete")
     return True, ", ".join(wrong)
+
+
+def without_note(dump, path):
+    """Copies a dump, its VMCOREINFO note under another name; what the memory holds stays as it is."""
+    shutil.copyfile(dump, path)
+    with open(path, "r+b") as out:
+        head = out.read(16 << 20)
+        if head.startswith(b"KDUMP   "):
+            out.seek(PAGE + 32)  # offset and size of VMCOREINFO in the sub header
+            out.write(bytes(16))
+            at, size = struct.unpack_from("<QQ", head, PAGE + 48)
+        else:
+            at, size = note_segment(head)
+        notes = head[at:at + size]
+        out.seek(at)
+        out.write(notes.replace(b"VMCOREINFO\0", b"NMCOREINFO\0"))
+
+
+def note_segment(head):
+    """(offset, size) of the PT_NOTE of an ELF file."""
+    table, = struct.unpack_from("<Q", head, 32)
+    step, count = struct.unpack_from("<HH", head, 54)
+    for i in range(count):
+        kind, _, offset, _, _, size = struct.unpack_from("<IIQQQQ", head, table + i * step)
+        if kind == 4:
+            return offset, size
+    return 0, 0
+
+
+def note_missed(report, found):
+    """What the report `found` of a dump without its note lacks or has otherwise; empty when all is well."""
+    if "error" in found:
+        return f"no kernel found: {found['error']['message']}"
+    if "VMCOREINFO in memory" not in found["kernel"]["whose_tables"]:
+        return f"found otherwise: {found['kernel']['whose_tables']}"
+    return ", ".join(key for key, value in facts(report).items() if facts(found)[key] != value)

@@ -107,4 +107,9 @@ int main(int argc, char** argv) {
   Write(folder + "/vmcoreinfo_fuzz/sample",
         AsBytes("OSRELEASE=6.1.0\nSYMBOL(_stext)=ffffffff81000000\nNUMBER(phys_base)=-1\n"
                 "SIZE(list_head)=16\nOFFSET(list_head.next)=0\nLENGTH(zone.free_area)=11\n"));
+  // Of the kernel that the fuzzer puts beside the text, with its place and without.
+  const std::string kernel =
+      "OSRELEASE=6.1.0\nSYMBOL(init_top_pgt)=ffffffff81600000\nSYMBOL(_stext)=ffffffff81000000\n";
+  Write(folder + "/vmcoreinfo_fuzz/kernel", AsBytes(kernel + "NUMBER(phys_base)=50331648\n"));
+  Write(folder + "/vmcoreinfo_fuzz/no-phys-base", AsBytes(kernel));
 }

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 
-from . import acpi, cache, checks, debugfs, debugfs_module, dumps, initramfs, machine, qemu10, suites, trace
+from . import acpi, cache, checks, debugfs, debugfs_module, dumps, initramfs, machine, qemu10, suites, trace, ways
 from .cache import LabError
 from .checks import Check
 from .guest import Guest
@@ -225,6 +225,12 @@ class Run:
                 reason = error.splitlines()[-1][:120] if error else ""
                 yield Check(found.name, found.good and other_status == row_status,
                             f"{found.detail}, exit {other_status} {reason}".strip())
+        if mode.translates:
+            yield from ways.roads(self._ask, first, said, report)
+        small = next(path for name, path in self.containers.items() if name.endswith("-zlib"))
+        yield from ways.without_note(self._ask, small, self.folder, report)
+        if cell.road == "hung":
+            yield from ways.second_kernel(self._ask, first, report)
         yield from self._ram(mappings, checks.ram_ranges(said))
         yield from self._proofs(truth, report, rows, said, busy)
 
