@@ -109,10 +109,14 @@ def translations(name, trace, mappings, mode, busy):
               f"{' (unmapped, not yet flushed)' if absent else ''}, {len(wrong)} wrong")
     if wrong or len(absent) > allowed:
         detail += ": " + "; ".join((wrong + absent)[:3])
-    return [Check(f"{name}.pairs", live >= LEAST_PAIRS,
-                  f"{live} live (requester, IOVA) pairs, at least {LEAST_PAIRS}; {len(trace.last)} seen, "
-                  f"{trace.invalidations} invalidations"),
-            Check(name, not wrong and len(absent) <= allowed, detail), *found]
+    if mode.holds:
+        pairs = Check(f"{name}.pairs", live >= LEAST_PAIRS,
+                      f"{live} live (requester, IOVA) pairs, at least {LEAST_PAIRS}; {len(trace.last)} seen, "
+                      f"{trace.invalidations} invalidations")
+    else:
+        pairs = Check(f"{name}.empty", not trace.last,
+                      f"the emulated unit translates for no device in this mode, {len(trace.last)} seen")
+    return [pairs, Check(name, not wrong and len(absent) <= allowed, detail), *found]
 
 
 def _disagreement(requester, iova, truth, mappings):

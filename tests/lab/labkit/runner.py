@@ -198,7 +198,8 @@ class Run:
             yield from checks.stages(mode, mappings)
             if not mode.passthrough:
                 yield from checks.reserved(said, mappings)
-            yield from checks.held("held", machine.HELD, said, mappings)
+            if mode.holds:
+                yield from checks.held("held", machine.HELD, said, mappings)
         yield from checks.devices(said, report)
         yield from checks.reservation(said, report)
         if cell.size == "la57":
@@ -228,7 +229,7 @@ class Run:
         if mode.translates:
             yield from ways.roads(self._ask, first, said, report)
         small = next(path for name, path in self.containers.items() if name.endswith("-zlib"))
-        yield from ways.without_note(self._ask, small, self.folder, report)
+        yield from ways.without_note(self._ask, small, self.folder)
         if cell.road == "hung":
             yield from ways.second_kernel(self._ask, first, report)
         yield from self._ram(mappings, checks.ram_ranges(said))

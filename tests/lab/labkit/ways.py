@@ -50,8 +50,9 @@ def roads(ask, path, said, whole):
         yield Check(f"roads.{way}", not wrong and not other, detail)
 
 
-def without_note(ask, path, folder, whole):
+def without_note(ask, path, folder):
     """The kernel is found by the text in its memory."""
+    _, whole = _report(ask, path)
     copy = folder / "no-note"
     ROADS.without_note(path, copy)
     _, report = _report(ask, copy)
