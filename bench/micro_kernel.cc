@@ -13,6 +13,7 @@
 #include "kernel/address_space.h"
 #include "kernel/btf_load.h"
 #include "kernel/kallsyms.h"
+#include "kernel/kernel_tables.h"
 #include "vmcore/dump.h"
 
 namespace dmaudit::bench {
@@ -31,7 +32,7 @@ class RealKernel {
       : dump_(OpenNamed()),
         vmcoreinfo_(FindVmcoreinfo()),
         session_(*dump_.memory),
-        space_(session_, Must(LocateKernelTables(vmcoreinfo_, dump_, session_, sink_)).root) {}
+        space_(session_, Must(LocateKernelTables(vmcoreinfo_, dump_, session_)).root) {}
 
   SymbolTable Symbols() { return Must(LoadKallsyms(vmcoreinfo_, space_, kSymbols)); }
   Btf Types(const SymbolTable& symbols) { return Must(LoadBtf(symbols, space_, kTypes)); }
