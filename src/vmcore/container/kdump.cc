@@ -152,6 +152,7 @@ void CollectNotes(const KdumpFile& file, std::vector<DumpNote>& notes, Diagnosti
 struct Bitmaps {
   PageBitmap stored;
   std::unique_ptr<const PageBitmap> ram;  // null when there is one bitmap
+  bool agree = false;                     // everything stored is RAM by the first bitmap
 };
 
 Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
@@ -159,7 +160,7 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
   Result<PageBitmap> stored =
       PageBitmap::Load(*file.source, header.second_bitmap, header.max_mapnr);
   if (!stored) return Within(file.path, stored.error());
-  Bitmaps bitmaps{*std::move(stored), nullptr};
+  Bitmaps bitmaps{*std::move(stored), nullptr, false};
   uint64_t known = bitmaps.stored.known();
   if (header.two_bitmaps()) {
     Result<PageBitmap> first =
@@ -177,7 +178,9 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
                     "{}: kdump page bitmaps: what is stored is not known from page frame {:#x} on",
                     file.path, known);
   } else if (bitmaps.ram != nullptr) {
-    if (const std::optional<uint64_t> frame = bitmaps.stored.FirstMissingIn(*bitmaps.ram)) {
+    const std::optional<uint64_t> frame = bitmaps.stored.FirstMissingIn(*bitmaps.ram);
+    bitmaps.agree = !frame;
+    if (frame) {
       sink.Incomplete("kdump.bitmaps-disagree",
                       "{}: page frame {:#x} is stored, and not RAM by the first bitmap", file.path,
                       *frame);
@@ -258,10 +261,10 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
     served += bitmaps->stored.Rank(part.end) - bitmaps->stored.Rank(part.first);
   }
   dump.info.incomplete |= served < bitmaps->stored.count();
-  dump.memory =
-      std::make_unique<KdumpMemory>(KdumpPages{header.block_size, header.order, header.max_mapnr,
-                                               std::move(bitmaps->ram), std::move(bitmaps->stored)},
-                                    parts);
+  dump.memory = std::make_unique<KdumpMemory>(
+      KdumpPages{header.block_size, header.order, header.max_mapnr, std::move(bitmaps->ram),
+                 std::move(bitmaps->stored), bitmaps->agree},
+      parts);
   return dump;
 }
 

@@ -265,6 +265,13 @@ void KdumpMemory::VisitFrames(const std::function<bool(uint64_t, uint64_t, bool)
 }
 
 void KdumpMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
+  // One bitmap says it all: where a terabyte is RAM, that is one run of it and millions of the
+  // other.
+  if (pages_.ram == nullptr || pages_.ram_has_stored) {
+    const PageBitmap& described = pages_.ram != nullptr ? *pages_.ram : pages_.stored;
+    described.VisitRuns([&](uint64_t first, uint64_t last) { return visit(RangeOf(first, last)); });
+    return;
+  }
   const std::function<bool(PhysRange, ByteState)> any = [&visit](PhysRange range, ByteState) {
     return visit(range);
   };

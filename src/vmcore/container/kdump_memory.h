@@ -38,6 +38,7 @@ struct KdumpPages {
   // Null when the dump has one bitmap only: what is stored is then all that is described.
   std::unique_ptr<const PageBitmap> ram;
   PageBitmap stored;
+  bool ram_has_stored = false;  // known: every frame of `stored` is one of `ram`
 };
 
 // Where the pages of frames first .. end - 1 are: the n-th frame that is stored, counted from
