@@ -54,7 +54,7 @@ void AddFlattened(std::vector<HostileInput>& inputs) {
        "refused: flattened stream without a record"},
       {"cut inside a record's header", [](Stream& s) { s.resize(RecordAt(3) + 8); },
        "refused: kdump page bitmaps at 0x2000: they end at 0x4000, the file at 0x3000"},
-      {"cut inside a record", [](Stream& s) { s.resize(s.size() - 16 - 100); },
+      {"cut inside a record", [](Stream& s) { s.erase(s.end() - (16 + 100), s.end()); },
        "data data truncated | flattened.cut"},
       {"position -2", [](Stream& s) { PutWord(s, RecordAt(1), UINT64_MAX - 1); },
        "refused: kdump sub header at 0x1000: the file ends at 0x1000"},
