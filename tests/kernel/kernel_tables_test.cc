@@ -184,7 +184,8 @@ TEST_CASE("the first and the last place of RAM are tried, those beside it are no
            {Scene::kTable - 0x200000, Scene::kTable - 1, false},
            {Scene::kTable + 1, Scene::kTable + 0x1fffff, false},
            {Scene::kTable - 0x200000, Scene::kTable, true}}) {
-    CAPTURE(first);
+    const uint64_t start = first;  // a structured binding is not captured
+    CAPTURE(start);
     Scene scene;
     scene.Replace("NUMBER(phys_base)=50331648\n", "");
     scene.memory->AddRam({PhysAddr(first), PhysAddr(last)});
