@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <optional>
-#include <utility>
 
 #include "base/ordered_work.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/run.h"
+#include "kernel/find_kernel.h"
 #include "kernel/machine.h"
 #include "kernel/virtual_layout.h"
 #include "vmcore/write/convert.h"
@@ -35,15 +34,6 @@ void CatchInterrupts() {
   }
 }
 
-// The kernel in the dump, if one is found. What is said of it is no part of a conversion.
-std::optional<KernelIdentity> FindKernel(const Dump& dump, MemorySession& session,
-                                         const DiscoveryOptions& discovery) {
-  DiagnosticSink unheard;
-  Result<MachineState> machine = DiscoverMachine(dump, session, unheard, discovery);
-  if (!machine) return std::nullopt;
-  return std::move(machine->identity);
-}
-
 // What the header of a kdump file says beside the notes. A container that has no such header gets
 // it from the kernel in the dump, or does without.
 KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
@@ -57,13 +47,15 @@ KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
         constexpr uint32_t kPrstatus = 1;
         return note.name == "CORE" && note.type == kPrstatus;
       })));
+  DiagnosticSink unheard;  // of a kernel, not of the conversion
   MemorySession session(*dump.memory);
-  const std::optional<KernelIdentity> kernel = FindKernel(dump, session, discovery);
-  if (!kernel) return header;
-  if (header.release.empty()) header.release = kernel->release.value_or("");
-  if (header.version.empty()) header.version = kernel->version.value_or("");
-  header.phys_base = kernel->phys_base.value_or(0);
-  header.timestamp = kernel->crash_time.value_or(0);
+  const Result<MachineState> machine = DiscoverMachine(dump, session, unheard, discovery);
+  if (!machine) return header;
+  const KernelIdentity& kernel = machine->identity;
+  if (header.release.empty()) header.release = kernel.release.value_or("");
+  if (header.version.empty()) header.version = kernel.version.value_or("");
+  header.phys_base = kernel.phys_base.value_or(0);
+  header.timestamp = kernel.crash_time.value_or(0);
   return header;
 }
 
@@ -72,10 +64,10 @@ ElfDescription ElfOf(const Dump& dump, const DiscoveryOptions& discovery) {
   ElfDescription elf;
   elf.machine = dump.info.machine;
   VirtualLayout layout = VirtualLayoutOf(dump.info);
+  DiagnosticSink unheard;  // of a kernel, not of the conversion
   MemorySession session(*dump.memory);
-  const std::optional<KernelIdentity> kernel = FindKernel(dump, session, discovery);
-  if (kernel && kernel->page_tables) {
-    const VirtualLayout found = FindVirtualLayout(session, *kernel->page_tables);
+  if (const auto choice = FindKernel(dump, session, discovery.which, unheard)) {
+    const VirtualLayout found = FindVirtualLayout(session, choice->kernel.tables.root);
     if (found.direct_map) layout.direct_map = found.direct_map;
     if (!layout.image) layout.image = found.image;
   }

@@ -46,8 +46,7 @@ po::options_description Describe(const CommandSyntax& syntax) {
           .c_str());
   add("which", po::value<std::string>()->value_name("crashed|capture|ADDRESS"),
       "of several kernels in the dump the one that crashed, the one that was started to save it, "
-      "or "
-      "the one whose VMCOREINFO text is at ADDRESS (hex)");
+      "or the one whose VMCOREINFO text is at ADDRESS (hex)");
   add("vmlinux", po::value<std::string>()->value_name("FILE"),
       "vmlinux or debug file of the kernel: its symbols and DWARF go before what the dump holds");
   add("force-vmlinux", "use it even though it is of another kernel");

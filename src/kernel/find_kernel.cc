@@ -51,12 +51,11 @@ class Finder {
       return KernelChoice{*std::move(note), {}};
     }
     if (note) kernels_.push_back(*std::move(note));
-    const bool searched_for_note = !note;
     Search();
     if (kernels_.empty()) return tl::unexpected<Error>(NothingFound(note.error()));
     Result<KernelChoice> choice =
         which && which->kind == Kind::kCapture ? ChooseCapture() : ChooseCrashed();
-    if (choice && searched_for_note) {
+    if (choice && !note) {
       sink_.Note("kernel.vmcoreinfo-search", "{}: the text found in memory at {:#x} is used",
                  note.error().message, choice->kernel.text->value());
     }
@@ -67,21 +66,24 @@ class Finder {
   Result<FoundKernel> OfNote() {
     Result<Vmcoreinfo> info = NoteOf(dump_, sink_);
     if (!info) return tl::unexpected<Error>(info.error());
-    Result<KernelTables> tables = LocateKernelTables(*info, dump_, session_);
+    return Prove(*std::move(info), std::nullopt);
+  }
+
+  Result<FoundKernel> Prove(Vmcoreinfo info, std::optional<PhysAddr> text) {
+    Result<KernelTables> tables = LocateKernelTables(info, dump_, session_);
     if (!tables) return tl::unexpected<Error>(tables.error());
-    const bool crashed = info->Get("CRASHTIME").has_value();
-    return FoundKernel{*std::move(info), *std::move(tables), std::nullopt, crashed};
+    const bool crashed = info.Get("CRASHTIME").has_value();
+    return FoundKernel{std::move(info), *std::move(tables), text, crashed};
   }
 
   Result<KernelChoice> At(PhysAddr address) {
     Result<FoundVmcoreinfo> text = ReadVmcoreinfo(session_, address);
     if (!text) return tl::unexpected<Error>(text.error());
-    Result<KernelTables> tables = LocateKernelTables(text->vmcoreinfo, dump_, session_);
-    if (!tables) {
-      return Within(fmt::format("VMCOREINFO text at {:#x}", address.value()), tables.error());
+    Result<FoundKernel> kernel = Prove(std::move(text->vmcoreinfo), address);
+    if (!kernel) {
+      return Within(fmt::format("VMCOREINFO text at {:#x}", address.value()), kernel.error());
     }
-    const bool crashed = text->vmcoreinfo.Get("CRASHTIME").has_value();
-    return KernelChoice{{std::move(text->vmcoreinfo), *std::move(tables), address, crashed}, {}};
+    return KernelChoice{*std::move(kernel), {}};
   }
 
   // Adds every kernel of which a text is in memory, each once.
@@ -100,16 +102,13 @@ class Finder {
     for (FoundVmcoreinfo& text : found.texts) {
       // Without its place given, a kernel is looked for everywhere: not for every copy of a text.
       if (!text.vmcoreinfo.Number("phys_base") && ++trials > kMaxWideTrials) continue;
-      Result<KernelTables> tables = LocateKernelTables(text.vmcoreinfo, dump_, session_);
-      if (!tables) {
-        if (misfit_.empty()) {
-          misfit_ = fmt::format("the text in memory at {:#x} does not fit: {}", text.at.value(),
-                                tables.error().message);
-        }
-        continue;
+      Result<FoundKernel> kernel = Prove(std::move(text.vmcoreinfo), text.at);
+      if (kernel) {
+        Add(*std::move(kernel));
+      } else if (misfit_.empty()) {
+        misfit_ = fmt::format("the text in memory at {:#x} does not fit: {}", text.at.value(),
+                              kernel.error().message);
       }
-      const bool crashed = text.vmcoreinfo.Get("CRASHTIME").has_value();
-      Add({std::move(text.vmcoreinfo), *std::move(tables), text.at, crashed});
     }
   }
 
@@ -181,8 +180,9 @@ class Finder {
 
   tl::unexpected<Error> Undecided(std::string_view why) const {
     std::string list;
-    for (const FoundKernel& kernel : kernels_)
+    for (const FoundKernel& kernel : kernels_) {
       list += (list.empty() ? "" : "; ") + Describe(kernel);
+    }
     return Fail(wished_ ? ErrorCode::kUsage : ErrorCode::kNotFound,
                 "{}: {} (--which takes the address of a VMCOREINFO text)", why, list);
   }
@@ -227,6 +227,10 @@ std::string Describe(const FoundKernel& kernel) {
 
 Result<KernelChoice> FindKernel(const Dump& dump, MemorySession& session,
                                 const std::optional<WhichKernel>& which, DiagnosticSink& sink) {
+  if (!dump.info.machine.empty() && dump.info.machine != "x86_64") {
+    return Fail(ErrorCode::kUnsupported, "the dump is of machine '{}', only x86_64 is read",
+                dump.info.machine);
+  }
   Result<KernelChoice> choice = Finder(dump, session, sink).Find(which);
   if (choice) ReportOthers(dump, *choice, sink);
   return choice;

@@ -43,7 +43,8 @@ std::string Describe(const FoundKernel& kernel);
 // insists on CRASHTIME when there are several. `capture` is the one that has not crashed while
 // another one has, or that is not the one of the note; of several the one that a CPU runs.
 // An address is that of a VMCOREINFO text in memory. When that does not decide, the error names
-// every kernel found with the address to ask for it.
+// every kernel found with the address to ask for it. kUnsupported when the dump is of another
+// machine than x86-64.
 Result<KernelChoice> FindKernel(const Dump& dump, MemorySession& session,
                                 const std::optional<WhichKernel>& which, DiagnosticSink& sink);
 

@@ -8,18 +8,12 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "kernel/image_layout.h"
 
 namespace dmaudit {
 namespace {
 
 constexpr uint64_t kPage = 4096;
-// __START_KERNEL_map: the image is linked into the top 2 GiB.
-constexpr uint64_t kImageBase = 0xffff'ffff'8000'0000;
-// The image starts at a multiple of its alignment (CONFIG_PHYSICAL_ALIGN, at least 2 MiB).
-constexpr uint64_t kImageAlignment = uint64_t{2} << 20;
-// KERNEL_IMAGE_SIZE is 512 MiB, with a randomised address 1 GiB; VMCOREINFO tells it since 3.17.
-constexpr uint64_t kDefaultImageSize = uint64_t{512} << 20;
-constexpr uint64_t kMaxImageSize = uint64_t{1} << 30;
 
 bool IsConstant(const MappedStretch& stretch) { return !stretch.writable && !stretch.executable; }
 

@@ -4,20 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string_view>
 #include <utility>
 
 #include "base/address.h"
 #include "kernel/cpu_notes.h"
+#include "kernel/image_layout.h"
 
 namespace dmaudit {
 namespace {
 
-// Link address of the kernel image (__START_KERNEL_map).
-constexpr uint64_t kImageBase = 0xffff'ffff'8000'0000;
-// The least CONFIG_PHYSICAL_ALIGN of x86-64: where an image is put, its 2 MiB pages map it.
-constexpr uint64_t kImageAlignment = uint64_t{2} << 20;
 constexpr uint64_t kPresent = 1;
 
 struct TopTable {
@@ -26,7 +24,7 @@ struct TopTable {
 };
 
 std::optional<TopTable> FindTopTable(const Vmcoreinfo& vmcoreinfo) {
-  for (const std::string_view name : {"init_top_pgt", "swapper_pg_dir", "init_level4_pgt"}) {
+  for (const std::string_view name : kTopTableNames) {
     const std::optional<KernelVa> address = vmcoreinfo.Symbol(name);
     if (address && address->value() >= kImageBase) return TopTable{*address, name};
   }
@@ -52,7 +50,8 @@ class Locator {
         session_(session),
         top_(top),
         stext_(vmcoreinfo.Symbol("_stext")),
-        cpus_(ReadCpuNotes(dump.notes)) {
+        cpus_(ReadCpuNotes(dump.notes)),
+        levels_(Levels()) {
     // Checked before use: a mask that covers everything would turn every address into 0.
     const auto sme = static_cast<uint64_t>(vmcoreinfo.Number("sme_mask").value_or(0));
     encryption_mask_ = sme & kTableAddressBits & ~uint64_t{0xffff'ffff};
@@ -61,9 +60,7 @@ class Locator {
   Result<KernelTables> Locate() {
     const std::vector<PhysBase> bases = Candidates();
     for (const PhysBase& base : bases) {
-      for (const unsigned levels : Levels()) {
-        if (std::optional<KernelTables> tables = Prove(base, levels)) return *std::move(tables);
-      }
+      if (std::optional<KernelTables> tables = Prove(base)) return *std::move(tables);
     }
     if (!vmcoreinfo_.Number("phys_base")) return TryRam();
     return Fail(ErrorCode::kMalformed,
@@ -82,8 +79,7 @@ class Locator {
     return PhysAddr((LinkOffset() + phys_base) & ~encryption_mask_);
   }
 
-  // Numbers of levels to try, the announced one first: a wrong announcement fails the proof.
-  std::vector<unsigned> Levels() const {
+  std::array<unsigned, 2> Levels() const {
     bool five = false;
     if (const std::optional<int64_t> announced = vmcoreinfo_.Number("pgtable_l5_enabled")) {
       five = *announced != 0;
@@ -91,8 +87,7 @@ class Locator {
       five = std::any_of(cpus_.begin(), cpus_.end(),
                          [](const CpuRegisters& cpu) { return cpu.five_levels(); });
     }
-    if (five) return {5, 4};
-    return {4, 5};
+    return five ? std::array{5u, 4u} : std::array{4u, 5u};
   }
 
   // Every source of phys_base, most trusted first. QEMU's sub header copy is not one: it misreads
@@ -126,6 +121,13 @@ class Locator {
         if (!known) bases.push_back({value, fmt::format("phys_base from CR3 of CPU {}", i)});
       }
     }
+  }
+
+  std::optional<KernelTables> Prove(const PhysBase& base) {
+    for (const unsigned levels : levels_) {
+      if (std::optional<KernelTables> tables = Prove(base, levels)) return tables;
+    }
+    return std::nullopt;
   }
 
   std::optional<KernelTables> Prove(const PhysBase& base, unsigned levels) {
@@ -171,24 +173,22 @@ class Locator {
         return fitting.size() < 2;
       });
     }
-    std::string_view lack = "no NUMBER(phys_base) in VMCOREINFO";
+    constexpr std::string_view kLack = "no NUMBER(phys_base) in VMCOREINFO";
     if (fitting.size() > 1) {
       return Fail(ErrorCode::kNotFound,
                   "{}, and {} maps itself at physical {:#x} and at {:#x}: where the kernel lies "
                   "cannot be told",
-                  lack, top_.name, TableAt(fitting[0]).value(), TableAt(fitting[1]).value());
+                  kLack, top_.name, TableAt(fitting[0]).value(), TableAt(fitting[1]).value());
     }
     // A second one could lie where nobody looked.
     if (tried > kMaxImagePlaces) {
       return Fail(ErrorCode::kLimit,
                   "{}, and memory is too large to try every place for the kernel image ({} tried)",
-                  lack, kMaxImagePlaces);
+                  kLack, kMaxImagePlaces);
     }
     if (fitting.size() == 1) {
       const PhysBase base{fitting[0], "phys_base from trying every place in memory"};
-      for (const unsigned levels : Levels()) {
-        if (std::optional<KernelTables> tables = Prove(base, levels)) return *std::move(tables);
-      }
+      if (std::optional<KernelTables> tables = Prove(base)) return *std::move(tables);
     }
     return Fail(ErrorCode::kNotFound,
                 "neither NUMBER(phys_base) in VMCOREINFO nor a program header of the kernel image, "
@@ -206,10 +206,7 @@ class Locator {
       return false;
     }
     if (!session_.ReadU64(*last, entry).ok() || (entry & kPresent) == 0) return false;
-    const std::vector<unsigned> levels = Levels();
-    return std::any_of(levels.begin(), levels.end(), [&](unsigned n) {
-      return Prove({phys_base, ""}, n).has_value();
-    });
+    return Prove({phys_base, ""}).has_value();
   }
 
   void SortCpus(KernelAddressSpace& space, KernelTables& tables) {
@@ -244,6 +241,8 @@ class Locator {
   TopTable top_;
   std::optional<KernelVa> stext_;
   std::vector<CpuRegisters> cpus_;
+  // Numbers of levels to try, the announced one first: a wrong announcement fails the proof.
+  std::array<unsigned, 2> levels_;
   uint64_t encryption_mask_ = 0;
   std::string failure_;  // of the first candidate
 };

@@ -3,9 +3,11 @@
 #ifndef DMAUDIT_KERNEL_KERNEL_TABLES_H_
 #define DMAUDIT_KERNEL_KERNEL_TABLES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -15,6 +17,10 @@
 #include "vmcore/memory/session.h"
 
 namespace dmaudit {
+
+// What VMCOREINFO calls the top-level page table; init_level4_pgt before 4.13.
+inline constexpr std::array<std::string_view, 3> kTopTableNames = {"init_top_pgt", "swapper_pg_dir",
+                                                                   "init_level4_pgt"};
 
 struct KernelTables {
   PageTableRoot root;

@@ -195,10 +195,6 @@ MachineState MachineOfUser(const Error& no_kernel, MemorySession& session,
 // What the kernel that VMCOREINFO describes knew. The error: there is no such kernel.
 Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
                                      const DiscoveryOptions& options) {
-  if (!dump.info.machine.empty() && dump.info.machine != "x86_64") {
-    return Fail(ErrorCode::kUnsupported, "the dump is of machine '{}', only x86_64 is read",
-                dump.info.machine);
-  }
   Result<KernelChoice> choice = FindKernel(dump, session, options.which, sink);
   if (!choice) return tl::unexpected<Error>(choice.error());
   const Vmcoreinfo& vmcoreinfo = choice->kernel.vmcoreinfo;
@@ -223,7 +219,6 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   machine.identity.symbols_from = symbols.from();
   machine.identity.types_from = types->from();
   machine.identity.phys_base = tables.phys_base;
-  machine.identity.page_tables = tables.root;
   machine.identity.two_kernels = tables.other_kernel_runs() || !choice->others.empty();
   machine.identity.whose_tables = WhoseTables(*choice);
   ReadIdentity(kernel, vmcoreinfo, dump.info, machine.identity);

@@ -14,7 +14,6 @@
 #include "base/known.h"
 #include "base/result.h"
 #include "dmar/unit_state.h"
-#include "kernel/address_space.h"
 #include "kernel/crash_image.h"
 #include "kernel/device_facts.h"
 #include "kernel/discovery_options.h"
@@ -46,7 +45,6 @@ struct KernelIdentity {
   Known<std::string> command_line;
   // Physical minus link address of the kernel image, modulo 2^64.
   std::optional<uint64_t> phys_base;
-  std::optional<PageTableRoot> page_tables;
   std::optional<uint64_t> crash_time;  // seconds since the epoch, VMCOREINFO CRASHTIME
   std::string panic_line;  // first "Kernel panic" / "sysrq: Trigger a crash" / BUG line of the log;
                            // may be empty

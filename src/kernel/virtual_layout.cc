@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel/virtual_layout.h"
 
+#include "kernel/image_layout.h"
+
 namespace dmaudit {
 namespace {
 
@@ -11,10 +13,6 @@ constexpr uint64_t kDirectMap4End = 0xffff'ff00'0000'0000;
 constexpr uint64_t kDirectMap5 = 0xff11'0000'0000'0000;
 constexpr uint64_t kDirectMap5End = 0xfff0'0000'0000'0000;
 constexpr uint64_t kDirectMapAlignment = uint64_t{1} << 30;
-
-// __START_KERNEL_map, and the most an image can be long with KASLR.
-constexpr uint64_t kImageBase = 0xffff'ffff'8000'0000;
-constexpr uint64_t kImageSpace = uint64_t{1} << 30;
 
 // The first mapped stretch in first .. end - 1. Empty entries are skipped whole, so this takes at
 // most 512 steps for each level of a table that is sane; the limit is for one that is not.
@@ -47,12 +45,12 @@ VirtualLayout FindVirtualLayout(MemorySession& session, const PageTableRoot& roo
       layout.direct_map = low->first.value() - physical->value();
     }
   }
-  const auto text = FirstMapped(space, kImageBase, kImageBase + kImageSpace);
+  const auto text = FirstMapped(space, kImageBase, kImageBase + kMaxImageSize);
   if (!text) return layout;
   const Result<PhysAddr> physical = space.Translate(text->first);
   if (!physical) return layout;
   uint64_t size = 0;
-  while (size < kImageSpace) {
+  while (size < kMaxImageSize) {
     const KernelVa next(text->first.value() + size);
     const MappedStretch stretch = space.StretchAt(next);
     const Result<PhysAddr> there = space.Translate(next);

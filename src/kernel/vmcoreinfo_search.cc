@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "base/diagnostics.h"
+#include "kernel/kernel_tables.h"
 
 namespace dmaudit {
 namespace {
@@ -80,8 +81,8 @@ Result<FoundVmcoreinfo> ReadVmcoreinfo(MemorySession& session, PhysAddr at) {
   DiagnosticSink aside;
   Result<Vmcoreinfo> info = Vmcoreinfo::Parse(text, aside);
   if (!info) return tl::unexpected<Error>(info.error());
-  const bool has_table = info->Symbol("swapper_pg_dir") || info->Symbol("init_top_pgt") ||
-                         info->Symbol("init_level4_pgt");
+  const bool has_table = std::ranges::any_of(
+      kTopTableNames, [&](std::string_view name) { return info->Symbol(name).has_value(); });
   if (!has_table || !info->Symbol("_stext")) {
     return Fail(ErrorCode::kMalformed,
                 "no VMCOREINFO text at {:#x}: it has no address of the kernel's page table, or "
@@ -116,17 +117,16 @@ VmcoreinfoSearchResult SearchVmcoreinfo(MemorySession& session, uint64_t max_byt
     hits.resize(kMaxHits);
     result.cut_off = true;
   }
-  {
-    const SearchScope search(session);
-    std::erase_if(hits, [&](PhysAddr at) { return !ReadVmcoreinfo(session, at); });
-  }
-  if (hits.size() > kMaxVmcoreinfoTexts) {
-    hits.resize(kMaxVmcoreinfoTexts);
-    result.cut_off = true;
-  }
   for (const PhysAddr at : hits) {
-    Result<FoundVmcoreinfo> text = ReadVmcoreinfo(session, at);
+    Result<FoundVmcoreinfo> text = [&] {
+      const SearchScope search(session);
+      return ReadVmcoreinfo(session, at);
+    }();
     if (!text) continue;
+    if (result.texts.size() == kMaxVmcoreinfoTexts) {
+      result.cut_off = true;
+      break;
+    }
     // Whole pages, as they are searched: a page that is known in part only is passed over.
     for (const PhysAddr end : {at, text->last}) session.ReadWholePage(end);
     result.texts.push_back(*std::move(text));

@@ -12,14 +12,13 @@
 #include "base/number.h"
 #include "kernel/debuginfod.h"
 #include "kernel/dwarf_types.h"
+#include "kernel/image_layout.h"
 #include "kernel/kallsyms.h"
 #include "kernel/vmlinux_reader.h"
 
 namespace dmaudit {
 namespace {
 
-// __START_KERNEL_map: below are per-CPU offsets and absolute values, which do not move.
-constexpr uint64_t kImageBase = 0xffff'ffff'8000'0000;
 constexpr size_t kMaxBanner = 256;
 // A shorter number is garbage that happens to be hexadecimal (some stable kernels wrote such).
 constexpr size_t kMinBuildId = 32;
@@ -219,6 +218,7 @@ Result<SymbolTable> Vmlinux::Symbols() {
   if (!table_->no_symbols.empty()) return Fail(ErrorCode::kNotFound, "{}", table_->no_symbols);
   SymbolTable symbols(fmt::format("symbol table of {}", path_));
   for (const auto& symbol : table_->symbols) {
+    // Below are per-CPU offsets and absolute values, which do not move.
     const uint64_t moved = symbol.address >= kImageBase ? fit_.offset : 0;
     symbols.Add(symbol.name, KernelVa(symbol.address + moved));
   }

@@ -26,6 +26,12 @@ def facts(report):
     return out
 
 
+def differing(one, other):
+    """Names of the facts in which two reports differ."""
+    theirs = facts(other)
+    return [key for key, value in facts(one).items() if theirs[key] != value]
+
+
 def applies(roads, report):
     """Whether the ways that were forced led anywhere."""
     kernel = report["kernel"]
@@ -38,7 +44,7 @@ def same_report(roads, whole, report):
     """(whether the ways apply to this dump, what differs from the report by all ways)."""
     if not applies(roads, report):
         return False, ""
-    wrong = [key for key, value in facts(whole).items() if facts(report)[key] != value]
+    wrong = differing(whole, report)
     # Units of the log are never certain, what the kernel's own list gives is.
     if "log-search" not in roads and whole["complete"] != report["complete"]:
         wrong.append("complete")
@@ -78,4 +84,4 @@ def note_missed(report, found):
         return f"no kernel found: {found['error']['message']}"
     if "VMCOREINFO in memory" not in found["kernel"]["whose_tables"]:
         return f"found otherwise: {found['kernel']['whose_tables']}"
-    return ", ".join(key for key, value in facts(report).items() if facts(found)[key] != value)
+    return ", ".join(differing(report, found))

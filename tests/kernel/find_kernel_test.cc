@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "support/cpu_note.h"
 #include "support/fake_memory.h"
 #include "support/page_table_builder.h"
 
@@ -53,13 +54,7 @@ struct Scene {
     const auto bytes = AsBytes(text);
     dump.notes.push_back({"VMCOREINFO", 0, {bytes.begin(), bytes.end()}});
   }
-  void AddCpu(uint64_t cr3) {
-    DumpNote note{"QEMU", 0, std::vector<std::byte>(440)};
-    StoreUnchecked<uint32_t>(note.descriptor, 0, 1);
-    StoreUnchecked<uint64_t>(note.descriptor, 392, 0x80050033);
-    StoreUnchecked<uint64_t>(note.descriptor, 416, cr3);
-    dump.notes.push_back(note);
-  }
+  void AddCpu(uint64_t cr3) { dump.notes.push_back(test::CpuNote(cr3)); }
   Result<KernelChoice> Find(const std::optional<WhichKernel>& which = std::nullopt) {
     sink = {};
     MemorySession session(*memory);

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "support/cpu_note.h"
 #include "support/fake_memory.h"
 #include "support/page_table_builder.h"
 
@@ -46,13 +47,7 @@ struct Scene {
   void Replace(const std::string& from, const std::string& to) {
     text.replace(text.find(from), from.size(), to);
   }
-  void AddCpu(uint64_t cr3) {
-    DumpNote note{"QEMU", 0, std::vector<std::byte>(440)};
-    StoreUnchecked<uint32_t>(note.descriptor, 0, 1);
-    StoreUnchecked<uint64_t>(note.descriptor, 392, 0x80050033);
-    StoreUnchecked<uint64_t>(note.descriptor, 416, cr3);
-    dump.notes.push_back(note);
-  }
+  void AddCpu(uint64_t cr3) { dump.notes.push_back(test::CpuNote(cr3)); }
 
   Dump dump;
   FakeMemory* memory;

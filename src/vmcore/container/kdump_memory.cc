@@ -272,13 +272,9 @@ void KdumpMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
     described.VisitRuns([&](uint64_t first, uint64_t last) { return visit(RangeOf(first, last)); });
     return;
   }
-  const std::function<bool(PhysRange, ByteState)> any = [&visit](PhysRange range, ByteState) {
-    return visit(range);
-  };
-  StateJoiner joined(any);
-  VisitFrames([&](uint64_t first, uint64_t last, bool) {
-    return joined.Add(RangeOf(first, last), ByteState::kData);
-  });
+  RangeJoiner joined(visit);
+  VisitFrames(
+      [&](uint64_t first, uint64_t last, bool) { return joined.Add(RangeOf(first, last)); });
   joined.Finish();
 }
 

@@ -207,12 +207,9 @@ ByteState SegmentMap::PageState(PhysAddr base, uint32_t page_size) const {
 }
 
 void SegmentMap::VisitCovered(const std::function<bool(PhysRange)>& visit) const {
-  const std::function<bool(PhysRange, ByteState)> any = [&visit](PhysRange range, ByteState) {
-    return visit(range);
-  };
-  StateJoiner joined(any);
+  RangeJoiner joined(visit);
   for (const Packed& piece : pieces_) {
-    if (!joined.Add({PhysAddr(piece.first), PhysAddr(piece.last)}, ByteState::kData)) return;
+    if (!joined.Add({PhysAddr(piece.first), PhysAddr(piece.last)})) return;
   }
   joined.Finish();
 }

@@ -44,6 +44,23 @@ class StateJoiner {
   bool stopped_ = false;
 };
 
+// The same for ranges whose state does not matter.
+class RangeJoiner {
+ public:
+  // As for StateJoiner.
+  explicit RangeJoiner(const std::function<bool(PhysRange)>& visit)
+      : any_([&visit](PhysRange range, ByteState) { return visit(range); }) {}
+  RangeJoiner(const RangeJoiner&) = delete;
+  RangeJoiner& operator=(const RangeJoiner&) = delete;
+
+  bool Add(PhysRange range) { return joined_.Add(range, ByteState::kData); }
+  void Finish() { joined_.Finish(); }
+
+ private:
+  const std::function<bool(PhysRange, ByteState)> any_;
+  StateJoiner joined_{any_};
+};
+
 }  // namespace dmaudit
 
 #endif  // DMAUDIT_VMCORE_MEMORY_STATE_JOINER_H_

@@ -58,8 +58,6 @@ class ElfRuns {
   // Ranges come ascending and disjoint. Gives the run that ends here, if one does.
   std::optional<Run> Add(PhysRange range, ByteState state);
   std::optional<Run> Finish();
-  // The run that is open, if one is.
-  const std::optional<Run>& open() const { return open_; }
   // Of all that is stored so far.
   uint64_t data_size() const { return data_size_; }
 
