@@ -4,6 +4,7 @@
 import struct
 import unittest
 
+from containers_test import lime
 from roads import facts
 from support import CliTest, PAGE, fixture, golden_rows, run
 import dumpfile
@@ -20,16 +21,14 @@ def note_of(name):
     return data[at:at + size].rstrip(b"\0")
 
 
-def lime(name, path, *texts):
+def image_of(name, path, *texts):
     """The pages that a fixture holds, as a LiME image, which has no notes; and texts, each at its address."""
     memory = dumpfile.open_dump(fixture(name))
     pages = {at: memory.page(at // PAGE) for at in memory.pages()}
     for at, text in texts:
         assert at not in pages
         pages[at] = text.ljust(PAGE, b"\0")
-    with open(path, "wb") as out:
-        for at in sorted(pages):
-            out.write(struct.pack("<IIQQ8x", 0x4C694D45, 1, at, at + PAGE - 1) + pages[at])
+    path.write_bytes(lime([(at, pages[at], PAGE) for at in sorted(pages)]))
     return path
 
 
@@ -37,7 +36,7 @@ class WithoutNoteTest(CliTest):
     def test_the_text_in_memory_is_as_good_as_a_note(self):
         folder = self.scratch()
         whole = run("--format", "json", fixture(CLEAN)).json()
-        image = lime(CLEAN, folder / "image", (TEXT_AT, note_of(CLEAN)))
+        image = image_of(CLEAN, folder / "image", (TEXT_AT, note_of(CLEAN)))
         self.assertEqual(run("mappings", "--format", "ndjson", "-q", image).rows(), golden_rows(CLEAN))
         ran = run("--format", "json", image)
         report = self.valid_json(ran)
@@ -55,20 +54,20 @@ class WithoutNoteTest(CliTest):
         self.assertEqual(facts(again), found)
 
     def test_without_the_text_no_kernel_is_found(self):
-        image = lime(CLEAN, self.scratch() / "image")
+        image = image_of(CLEAN, self.scratch() / "image")
         self.cannot_run(run(image), "no VMCOREINFO note, and none was found in memory")
 
     def test_a_text_of_another_boot_is_no_kernel_of_this_dump(self):
         text = note_of(CLEAN)
         line = next(line for line in text.split(b"\n") if line.startswith(b"NUMBER(phys_base)="))
         moved = b"NUMBER(phys_base)=%d" % (int(line.split(b"=")[1]) + 0x200000)
-        image = lime(CLEAN, self.scratch() / "image", (TEXT_AT, text.replace(line, moved)))
+        image = image_of(CLEAN, self.scratch() / "image", (TEXT_AT, text.replace(line, moved)))
         self.cannot_run(run(image), f"the text in memory at {TEXT_AT:#x} does not fit")
 
     def test_without_phys_base_memory_is_tried(self):
         text = note_of(CLEAN)
         line = next(line for line in text.split(b"\n") if line.startswith(b"NUMBER(phys_base)="))
-        image = lime(CLEAN, self.scratch() / "image", (TEXT_AT, text.replace(line + b"\n", b"")))
+        image = image_of(CLEAN, self.scratch() / "image", (TEXT_AT, text.replace(line + b"\n", b"")))
         ran = run("--format", "json", image)
         self.assertIn("phys_base from trying every place in memory", ran.json()["kernel"]["whose_tables"])
         self.assertEqual(run("mappings", "--format", "ndjson", "-q", image).rows(), golden_rows(CLEAN))
@@ -86,7 +85,7 @@ class WhichTest(CliTest):
         self.assertIn("VMCOREINFO in a note", ran.err)
 
     def test_an_address(self):
-        image = lime(CLEAN, self.scratch() / "image", (TEXT_AT, note_of(CLEAN)))
+        image = image_of(CLEAN, self.scratch() / "image", (TEXT_AT, note_of(CLEAN)))
         ran = run("mappings", "--format", "ndjson", "-q", "--which", f"{TEXT_AT:x}", image)
         self.assertEqual(ran.rows(), golden_rows(CLEAN))
         self.cannot_run(run("--which", f"{TEXT_AT + 1:x}", image), f"{TEXT_AT + 1:#x}")

@@ -20,8 +20,8 @@ ROADS = _roads()
 
 
 def _report(ask, *words):
-    status, out, _ = ask("report", *words, "--format", "json")
-    return status, json.loads(out)
+    _, out, _ = ask("report", *words, "--format", "json")
+    return json.loads(out)
 
 
 def attribution(said, report):
@@ -34,7 +34,7 @@ def attribution(said, report):
 def roads(ask, path, said, whole):
     """Each way to symbols, types and units gives what the running kernel said, and the same report."""
     for way in ROADS.ROADS:
-        _, report = _report(ask, path, "--roads", way)
+        report = _report(ask, path, "--roads", way)
         if "error" in report:
             yield Check(f"roads.{way}", False, report["error"]["message"][:120])
             continue
@@ -52,10 +52,10 @@ def roads(ask, path, said, whole):
 
 def without_note(ask, path, folder):
     """The kernel is found by the text in its memory."""
-    _, whole = _report(ask, path)
+    whole = _report(ask, path)
     copy = folder / "no-note"
     ROADS.without_note(path, copy)
-    _, report = _report(ask, copy)
+    report = _report(ask, copy)
     copy.unlink()
     wrong = ROADS.note_missed(whole, report)
     yield Check("no-note", not wrong, wrong or "the text in memory gives the same report")
@@ -63,10 +63,10 @@ def without_note(ask, path, folder):
 
 def second_kernel(ask, path, whole):
     """A capture kernel that hangs: both kernels are found, and each says that it is what it is."""
-    _, crashed = _report(ask, path, "--which", "crashed")
+    crashed = _report(ask, path, "--which", "crashed")
     same = crashed.get("findings") == whole["findings"] and crashed.get("units") == whole["units"]
     yield Check("which.crashed", same, "the same report as without the option" if same else "another report")
-    _, capture = _report(ask, path, "--which", "capture")
+    capture = _report(ask, path, "--which", "capture")
     if "error" in capture:
         yield Check("which.capture", False, capture["error"]["message"][:160])
         return
