@@ -189,6 +189,8 @@ TEST_CASE("readable and writable pages of one reservation are two findings, the 
   CHECK(result.findings[0].kind == &findings::kOverlapWritable);
   CHECK(result.findings[1].kind == &findings::kOverlapReadOnly);
   CHECK(result.findings[0].overlap_count == 1);
+  CHECK(result.findings[0].overlap_bytes == 0x1000);
+  CHECK(result.findings[1].overlap_count == 1);
   CHECK(result.findings[1].overlap_bytes == 0x1000);
 }
 

@@ -200,6 +200,21 @@ TEST_CASE("an anchor with another address than VMCOREINFO gives turns an encodin
   }
 }
 
+TEST_CASE("without _stext on both sides the other anchors prove no encoding") {
+  Scene unnamed;
+  KallsymsBuilder tables = Tables();
+  tables.symbols[0].name = "_stexx";
+  unnamed.Write(tables);
+  CHECK_FALSE(unnamed.Search());
+
+  Scene untold;
+  untold.Write(Tables());
+  untold.vmcoreinfo =
+      "SYMBOL(init_uts_ns)=ffffffff81000400\nSYMBOL(swapper_pg_dir)=ffffffff81001000\n"
+      "NUMBER(KERNEL_IMAGE_SIZE)=67108864\n";
+  CHECK_FALSE(untold.Search());
+}
+
 TEST_CASE("two tables that both agree are ambiguous, one that does not agree is passed over") {
   KallsymsBuilder tables = Tables();
   KallsymsBuilder other = Tables();

@@ -714,6 +714,8 @@ TEST_CASE("CMA ranges: none, some, more than are read") {
           const uint64_t at = MachineScene::Physical(s.At("crashk_cma_ranges"));
           s.memory().WriteU64(PhysAddr(at), 0x10000000);
           s.memory().WriteU64(PhysAddr(at + 8), 0x12ffffff);
+          s.memory().WriteU64(PhysAddr(at + 16), 0x18000000);
+          s.memory().WriteU64(PhysAddr(at + 24), 0x18ffffff);
         });
   };
   CHECK(with_count(0).state.reservations->size() == 1);
@@ -729,6 +731,10 @@ TEST_CASE("CMA ranges: none, some, more than are read") {
   CHECK(one.state.reservations->at(1).range.value() ==
         PhysRange{PhysAddr(0x10000000), PhysAddr(0x12ffffff)});
   CHECK(one.diagnostics().empty());
+  Look two = with_count(2);
+  REQUIRE(two.state.reservations->size() == 3);
+  CHECK(two.state.reservations->at(2).range.value() ==
+        PhysRange{PhysAddr(0x18000000), PhysAddr(0x18ffffff)});
   CHECK(with_count(64).scene.Count("kernel.limit", Effect::kIncomplete) == 0);
   CHECK(with_count(65).scene.Count("kernel.limit", Effect::kIncomplete) == 1);
 }
