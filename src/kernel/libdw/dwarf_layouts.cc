@@ -5,6 +5,7 @@
 #include <elfutils/libdw.h>
 #include <elfutils/libdwelf.h>
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -24,6 +25,8 @@ constexpr unsigned kMaxChain = 32;
 constexpr unsigned kMaxImports = 8;
 // gcc puts names that are shorter than a reference to them into the entries themselves.
 constexpr size_t kShortestShared = 4;
+// Of the units that were looked through, so much stays in memory.
+constexpr ptrdiff_t kScannedMemory = ptrdiff_t{8} << 20;
 
 struct DwarfEnd {
   void operator()(Dwarf* dwarf) const { (void)dwarf_end(dwarf); }
@@ -155,13 +158,21 @@ class LayoutReader {
     } while (!done() && dwarf_siblingof(&child, &child) == 0);
   }
 
-  void ScanAll(Dwarf* dwarf) {
+  // `file` is the one that `dwarf` reads.
+  void ScanAll(Dwarf* dwarf, const ElfFile& file) {
     Dwarf_CU* unit = nullptr;
     Dwarf_Half version = 0;
     uint8_t type = 0;
     Dwarf_Die die{};
+    const char* kept = nullptr;
     while (!done() && dwarf_get_units(dwarf, unit, &unit, &version, &type, &die, nullptr) == 0) {
       ScanUnit(&die);
+      // Units come in the order of the section, which is hundreds of megabytes long.
+      const char* at = static_cast<const char*>(die.addr);
+      if (kept == nullptr || at < kept) kept = at;
+      if (at - kept < kScannedMemory) continue;
+      file.GiveBack(kept, at);
+      kept = at;
     }
   }
 
@@ -361,8 +372,8 @@ Status ReadLayouts(const ElfFile& file, std::span<const std::string_view> wanted
       }
     }
   }
-  reader.ScanAll(dwarf.get());
-  if (supplement.dwarf) reader.ScanAll(supplement.dwarf.get());
+  reader.ScanAll(dwarf.get(), file);
+  if (supplement.dwarf) reader.ScanAll(supplement.dwarf.get(), *supplement.file);
   return {};
 }
 

@@ -75,6 +75,15 @@ std::string ElfFile::BuildId() const {
   return Hex(static_cast<const unsigned char*>(id), static_cast<size_t>(size));
 }
 
+void ElfFile::GiveBack(const void* first, const void* end) const {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto file = reinterpret_cast<uintptr_t>(bytes_);
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(first) + page - 1) / page * page;
+  const uintptr_t to = reinterpret_cast<uintptr_t>(end) / page * page;
+  if (from < file || from >= to || to > file + size_) return;
+  (void)madvise(static_cast<char*>(bytes_) + (from - file), to - from, MADV_DONTNEED);
+}
+
 Elf_Scn* ElfFile::Find(std::string_view name) const {
   size_t names = 0;
   if (elf_getshdrstrndx(elf_, &names) != 0) return nullptr;

@@ -37,6 +37,10 @@ class ElfFile {
   // The section's contents as far as the file has them (not of a section without bits).
   std::optional<std::string_view> Section(std::string_view name) const;
 
+  // Contents that were looked through need no memory until they are looked at again. What does not
+  // lie in the file as it is (a compressed section) stays.
+  void GiveBack(const void* first, const void* end) const;
+
   // Looks names up in the symbol table. The error says that there is none.
   Result<std::vector<DebuginfoTable::Symbol>> Symbols(
       std::span<const std::string_view> wanted) const;
