@@ -48,8 +48,12 @@ ReadStatus MemorySession::Read(PhysAddr address, std::span<std::byte> out) {
     // A page copied out whole is not asked for again soon: caching it would only push others out.
     const bool bulk = size == page_size && !cached_.contains(base.value());
     if (bulk) {
-      memory_.ReadPage(base, *context_, bulk_page_);
       ++pages_decoded_;
+      if (memory_.ReadTogether(base, *context_, out.subspan(done, size))) {
+        done += size;
+        continue;
+      }
+      memory_.ReadPage(base, *context_, bulk_page_);
     }
     const PageHandle cached = bulk ? nullptr : Fetch(base);
     const Page& page = bulk ? bulk_page_ : *cached;
