@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """--vmlinux: the same report by way of a symbol table and DWARF; other kernels' files are refused."""
 
+import contextlib
+import ctypes.util
+import functools
+import http.server
 import pathlib
 import subprocess
 import tempfile
+import threading
 import unittest
 
 from roads import same_report
@@ -15,6 +20,29 @@ NAMES = ("debian12-6.1-rmrr", "debian-sid-7.2-first-stage")
 ROADS = ("vmlinux,dwarf", "vmlinux", "dwarf", "vmlinux,btf-symbols", "vmlinux,btf-search")
 HAS_DEBUGINFO = "debuginfo: none" not in subprocess.run(
     [DMAUDIT, "--version"], text=True, check=True, capture_output=True).stdout
+
+
+@contextlib.contextmanager
+def server(folder):
+    """A debuginfod server of the files in a folder: its address and the paths it is asked for."""
+    asked = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):  # the name that the server looks for
+            asked.append(self.path)
+            super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder)) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{running.server_port}", asked
+        finally:
+            running.shutdown()
+            thread.join()
 
 
 def report_of(*words):
@@ -88,6 +116,38 @@ class VmlinuxTest(CliTest):
                   env=environment(DEBUGINFOD_URLS=""))
         self.assertEqual(ran.status, 3, ran)
         self.assertIn("$DEBUGINFOD_URLS names no server", ran.out + ran.err)
+
+    @unittest.skipUnless(ctypes.util.find_library("debuginfod"), "no libdebuginfod")
+    def test_a_server_is_asked_by_build_id(self):
+        name = NAMES[1]
+        _, whole = report_of(fixture(name))
+        build_id = whole["kernel"]["build_id"]["value"]
+        served, cache = self.folder / "served", self.folder / "cache"
+        place = served / "buildid" / build_id
+        place.mkdir(parents=True)
+        cache.mkdir()
+        with server(served) as (address, asked):
+            surroundings = environment(DEBUGINFOD_URLS=address, DEBUGINFOD_CACHE_PATH=str(cache))
+            # Never unasked, not even with a server in the environment.
+            run("--roads", "vmlinux", fixture(name), env=surroundings)
+            self.assertEqual(asked, [])
+            ran = run("--debuginfod", "--roads", "vmlinux", fixture(name), env=surroundings)
+            self.assertEqual(asked, [f"/buildid/{build_id}/debuginfo"])
+            self.assertEqual(ran.status, 3, ran)
+            self.assertIn("debuginfod: ", ran.err)
+            # That there is no such file is remembered for a while.
+            for kept in cache.rglob("debuginfo"):
+                kept.unlink()
+            (place / "debuginfo").write_bytes(self.files[name].read_bytes())
+            ran = run("--debuginfod", "--roads", "vmlinux", "--format", "json", fixture(name), env=surroundings)
+            self.assertEqual(same_report("vmlinux", whole, ran.json()), (True, ""), ran)
+            self.assertIn(str(cache), ran.json()["kernel"]["symbols_from"])
+            # A server that answers with the file of another kernel.
+            for kept in cache.rglob("debuginfo"):
+                kept.unlink()
+            (place / "debuginfo").write_bytes(self.files[NAMES[0]].read_bytes())
+            ran = run("--debuginfod", "--roads", "vmlinux", fixture(name), env=surroundings)
+            self.assertIn("another kernel", ran.err)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ extern "C" {
 struct list_head dmar_drhd_units;
 intel_iommu* units[4];
 union either both;
+// Names that end in others: the linker keeps one string for both.
+struct not_intel_iommu { int a; } not_iommu;
+union neither { int a; } none;
 extern struct forward* only_declared;
 struct forward* only_declared;
 static const char banner[] = "Linux version 1";
@@ -145,7 +148,8 @@ TEST_CASE("every version of DWARF that compilers write, plain and compressed") {
   if (DebuginfoSupport() == "none") return;
   for (const std::string_view flags :
        {"-gdwarf-2 -gstrict-dwarf", "-gdwarf-3", "-gdwarf-4", "-gdwarf-5", "-gdwarf-5 -gz=zlib",
-        "-gdwarf-4 -gz=zlib", "-gdwarf-4 -fdebug-types-section", "-gdwarf-5 -Os -no-pie"}) {
+        "-gdwarf-4 -gz=zlib", "-gdwarf-4 -gz=zlib-gnu", "-gdwarf-4 -fdebug-types-section",
+        "-gdwarf-5 -Os -no-pie"}) {
     CAPTURE(std::string(flags));
     const Compiled compiled(flags);
     REQUIRE(compiled.built);
@@ -153,6 +157,53 @@ TEST_CASE("every version of DWARF that compilers write, plain and compressed") {
     REQUIRE_MESSAGE(table, (table ? "" : table.error().message));
     CheckAll(*table);
   }
+}
+
+TEST_CASE("sections compressed with zstd are read, damaged ones named") {
+  if (DebuginfoSupport() == "none") return;
+  const Compiled compiled("-gdwarf-5");
+  const std::string packed = compiled.Sibling("packed");
+  if (!Run(fmt::format("objcopy --compress-debug-sections=zstd {} {}", compiled.path, packed))) {
+    MESSAGE("binutils without zstd: not tested");
+    return;
+  }
+  const Result<DebuginfoTable> table = Read(packed);
+  REQUIRE_MESSAGE(table, (table ? "" : table.error().message));
+  CheckAll(*table);
+
+  std::string bytes;
+  {
+    std::ifstream in(packed, std::ios::binary);
+    bytes.assign(std::istreambuf_iterator<char>(in), {});
+  }
+  // The header of the largest compressed section: method 2, a size, then the frame.
+  const std::string frame_magic("\x28\xb5\x2f\xfd", 4);
+  size_t header = 0, largest = 0;
+  for (size_t at = bytes.find(frame_magic); at != std::string::npos;
+       at = bytes.find(frame_magic, at + 1)) {
+    uint64_t size = 0;
+    if (at < 24) continue;
+    std::memcpy(&size, &bytes[at - 16], sizeof(size));
+    if (bytes[at - 24] == 2 && size > largest && size < (1U << 30)) {
+      header = at - 24;
+      largest = size;
+    }
+  }
+  REQUIRE(largest != 0);
+  const auto reason = [&](size_t offset, char value) {
+    std::string damaged = bytes;
+    damaged[header + offset] = value;
+    std::ofstream(packed, std::ios::binary) << damaged;
+    const Result<DebuginfoTable> read = Read(packed);
+    REQUIRE_MESSAGE(read, (read ? "" : read.error().message));
+    CHECK(read->symbols.size() == 2);
+    return read->no_types;
+  };
+  CHECK(reason(0, 3).find("compressed with method 3") != std::string::npos);
+  CHECK(reason(15, 0x7f).find("no zstd frame of") != std::string::npos);
+  CHECK(reason(24, 0).find("no zstd frame of") != std::string::npos);
+  CHECK(reason(24 + 40, static_cast<char>(~bytes[header + 24 + 40])).find("zstd: ") !=
+        std::string::npos);
 }
 
 TEST_CASE("a debug file split off, alone and found by its link") {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/number.h"
+#include "kernel/libdw/zstd_sections.h"
 
 namespace dmaudit {
 namespace {
@@ -306,6 +307,7 @@ class LayoutReader {
 // The supplementary file that dwz moved common entries into. Outlives `dwarf`, which refers to it.
 struct Supplement {
   std::optional<ElfFile> file;
+  InflatedSections inflated;
   DwarfHandle dwarf;
 };
 
@@ -331,6 +333,9 @@ Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplemen
       continue;
     }
     supplement.file.emplace(*std::move(opened));
+    if (Status ready = InflateZstdSections(*supplement.file, supplement.inflated); !ready) {
+      return ready;
+    }
     supplement.dwarf.reset(dwarf_begin_elf(supplement.file->elf(), DWARF_C_READ, nullptr));
     if (!supplement.dwarf) {
       failure = fmt::format("{}: {}", path, dwarf_errmsg(-1));
@@ -347,6 +352,8 @@ Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplemen
 
 Status ReadLayouts(const ElfFile& file, std::span<const std::string_view> wanted,
                    std::span<const uint64_t> near, DebuginfoTable& table) {
+  InflatedSections inflated;
+  if (Status ready = InflateZstdSections(file, inflated); !ready) return ready;
   Supplement supplement;
   const DwarfHandle dwarf(dwarf_begin_elf(file.elf(), DWARF_C_READ, nullptr));
   if (!dwarf) return Fail(ErrorCode::kMalformed, "{}: {}", file.path(), dwarf_errmsg(-1));
@@ -365,9 +372,8 @@ Status ReadLayouts(const ElfFile& file, std::span<const std::string_view> wanted
     const auto missing = reader.missing();
     for (const std::string& name : missing) {
       if (name.size() < kShortestShared) continue;
-      const std::string bounded = '\0' + name + '\0';
-      if (strings->find(bounded) == std::string_view::npos &&
-          !strings->starts_with(std::string_view(bounded).substr(1))) {
+      // Linkers keep a name that ends another one as that one's tail.
+      if (strings->find(name + '\0') == std::string_view::npos) {
         reader.GiveUp(name);
       }
     }
