@@ -185,6 +185,7 @@ MachineState MachineOfUser(const Error& no_kernel, MemorySession& session,
   MachineState machine;
   machine.identity.symbols_from = machine.identity.types_from = "none: no kernel found";
   machine.identity.whose_tables = "the units that the user gives; no kernel found";
+  machine.capture.no_command_line = machine.capture.copy_rule_from = "no kernel found";
   machine.iommu = IommuPresence::kIntel;
   machine.iommu_evidence = "the user gives units";
   ApplyUserUnits(options, session, machine.units, sink);
@@ -237,6 +238,8 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
   machine.crash_kernel_loaded = std::move(crashkernel.loaded);
   ReportCaptureKernel(machine, options, sink);
   machine.crash_image = std::move(crashkernel.image);
+  machine.capture =
+      ReadCaptureFacts(kernel, session, machine.crash_image, machine.crash_kernel_loaded);
   AddRam(kernel.iomem, session.memory(), machine);
   return machine;
 }

@@ -14,6 +14,7 @@
 #include "base/known.h"
 #include "base/result.h"
 #include "dmar/unit_state.h"
+#include "kernel/capture_facts.h"
 #include "kernel/crash_image.h"
 #include "kernel/device_facts.h"
 #include "kernel/discovery_options.h"
@@ -76,6 +77,7 @@ struct MachineState {
   std::optional<std::vector<Reservation>> reservations;
   Known<bool> crash_kernel_loaded;        // kexec_crash_image != NULL
   std::optional<CrashImage> crash_image;  // nothing when none was loaded or that is not known
+  CaptureFacts capture;
   Known<std::vector<PhysRange>>
       system_ram;  // iomem_resource "System RAM" (and the container's RAM as a rival claim)
 };
