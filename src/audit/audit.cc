@@ -41,19 +41,6 @@ void ReportMachineGaps(const MachineState& machine, DiagnosticSink& sink) {
   }
 }
 
-std::vector<std::string> Gaps(const DiagnosticSink& sink) {
-  std::vector<std::string> gaps;
-  for (const Diagnostic& diagnostic : sink.diagnostics()) {
-    if (diagnostic.effect == Effect::kIncomplete) gaps.push_back(diagnostic.message);
-  }
-  uint64_t more = 0;
-  for (const auto& [id, count] : sink.suppressed()) {
-    if (sink.incomplete(id)) more += count;
-  }
-  if (more != 0) gaps.push_back(fmt::format("up to {} more such gaps", more));
-  return gaps;
-}
-
 }  // namespace
 
 std::string_view ToString(UnitStatus status) {
@@ -91,6 +78,19 @@ std::optional<Severity> AuditResult::worst() const {
 }
 
 bool AuditResult::has_findings() const { return worst() >= Severity::kWarning; }
+
+std::vector<std::string> GapsOf(const DiagnosticSink& sink) {
+  std::vector<std::string> gaps;
+  for (const Diagnostic& diagnostic : sink.diagnostics()) {
+    if (diagnostic.effect == Effect::kIncomplete) gaps.push_back(diagnostic.message);
+  }
+  uint64_t more = 0;
+  for (const auto& [id, count] : sink.suppressed()) {
+    if (sink.incomplete(id)) more += count;
+  }
+  if (more != 0) gaps.push_back(fmt::format("up to {} more such gaps", more));
+  return gaps;
+}
 
 Result<AuditResult> RunAudit(const Dump& dump, MemorySession& session, const AuditOptions& options,
                              DiagnosticSink& sink) {
@@ -137,7 +137,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   for (const AuditedUnit& unit : result.units) result.accounting += unit.accounting;
   for (const AuditedDomain& domain : result.domains) result.accounting += domain.accounting;
   result.pages_read = session.pages_decoded();
-  result.incomplete_because = Gaps(sink);
+  result.incomplete_because = GapsOf(sink);
   return result;
 }
 

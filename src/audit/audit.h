@@ -92,6 +92,9 @@ struct AuditResult {
   bool has_findings() const;
 };
 
+// What `sink` holds of Effect::kIncomplete, one sentence each.
+std::vector<std::string> GapsOf(const DiagnosticSink& sink);
+
 // Finds the kernel and its units and walks every one of them. Only a dump in which no kernel can be
 // found is an error; everything else ends in the result, with what is missing in
 // `incomplete_because`.

@@ -17,6 +17,14 @@ std::span<const Command> Commands() {
         .summary = "List every live IOVA range of every device.",
         .formats = {"text", "ndjson", "csv"}},
        RunMappings},
+      {{.name = "inherit",
+        .operands = "VMCORE...",
+        .summary = "Predict what a capture kernel does with the DMA tables that it finds in use, "
+                   "and what becomes of each device's DMA. Exit status 3 when more than one "
+                   "outcome is possible or not everything was seen.",
+        .formats = {"text", "json"},
+        .capture_option = true},
+       RunInherit},
       {{.name = "info",
         .operands = "VMCORE...",
         .summary = "Describe the dump: container, page states, kernel, where its symbols and types "

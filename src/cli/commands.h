@@ -22,6 +22,7 @@ std::span<const Command> Commands();
 
 Result<int> RunReport(const CommandSyntax& syntax, const Options& options);
 Result<int> RunMappings(const CommandSyntax& syntax, const Options& options);
+Result<int> RunInherit(const CommandSyntax& syntax, const Options& options);
 Result<int> RunInfo(const CommandSyntax& syntax, const Options& options);
 Result<int> RunPages(const CommandSyntax& syntax, const Options& options);
 Result<int> RunRead(const CommandSyntax& syntax, const Options& options);

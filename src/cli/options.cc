@@ -57,6 +57,11 @@ po::options_description Describe(const CommandSyntax& syntax) {
     add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
         "least severity that makes the exit status 1 (default critical)");
   }
+  if (syntax.capture_option) {
+    add("capture-cmdline", po::value<std::string>()->value_name("STRING"),
+        "command line of the capture kernel, replaces what the dump says; elfcorehdr= is taken as "
+        "given");
+  }
   if (syntax.crc32_option) {
     add("crc32", "decode every page: one row per page with its state and the CRC-32 of its bytes");
   }
@@ -257,6 +262,9 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
           Usage(fmt::format("--raw: not a hexadecimal address: {}", EscapeForTerminal(text))));
     }
     options.open.raw_base = PhysAddr(*base);
+  }
+  if (values.count("capture-cmdline") != 0) {
+    options.capture_command_line = values["capture-cmdline"].as<std::string>();
   }
   if (values.count("slot") != 0) {
     const std::string& text = values["slot"].as<std::string>();

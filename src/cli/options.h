@@ -42,6 +42,7 @@ struct Options {
   PhysAddr address;              // read
   uint64_t length = 0;           // read; not 0, and inside the address space
   KdumpOptions kdump;            // convert; threads are in `jobs`
+  std::optional<std::string> capture_command_line;  // inherit
   bool quiet = false;
   bool verbose = false;
   bool help = false;
@@ -57,6 +58,7 @@ struct CommandSyntax {
   bool output_required = false;
   bool crc32_option = false;      // --crc32, -j
   bool codec_option = false;      // --codec, -j
+  bool capture_option = false;    // --capture-cmdline
   bool address_operands = false;  // PA [LEN] behind the paths
 };
 

@@ -1,102 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "base/version.h"
 #include "report/json_devices.h"
+#include "report/json_parts.h"
 #include "report/json_writer.h"
 #include "report/report.h"
 
 namespace dmaudit {
 namespace {
-
-constexpr uint64_t kSchemaVersion = 1;
-
-void WriteTool(JsonWriter& json) {
-  json.Key("schema_version").Number(kSchemaVersion);
-  json.Key("tool").BeginObject();
-  json.Key("name").String("dmaudit");
-  json.Key("version").String(kVersion);
-  json.EndObject();
-}
-
-void WriteOptional(JsonWriter& json, const std::string& key, const std::string& text) {
-  json.Key(key);
-  if (text.empty()) {
-    json.Null();
-  } else {
-    json.String(text);
-  }
-}
-
-// {"value": ..., "origin": ..., "place": ..., "rivals": [...]} or null.
-template <typename T, typename WriteValue>
-void WriteKnown(JsonWriter& json, std::string_view key, const Known<T>& known, WriteValue write) {
-  json.Key(key);
-  if (!known) {
-    json.Null();
-    return;
-  }
-  const auto claim = [&](const Claim<T>& c) {
-    json.Key("value");
-    write(c.value);
-    json.Key("origin").String(ToString(c.origin));
-    json.Key("place").String(c.place);
-  };
-  json.BeginObject();
-  claim(known.chosen());
-  if (known.disagrees()) {
-    json.Key("rivals").BeginArray();
-    for (const Claim<T>& rival : known.claims()) {
-      if (rival.value == known.value()) continue;
-      json.BeginObject();
-      claim(rival);
-      json.EndObject();
-    }
-    json.EndArray();
-  }
-  json.EndObject();
-}
-
-void WriteRange(JsonWriter& json, const PhysRange& range) {
-  json.Key("start").Hex(range.first.value());
-  json.Key("end").Hex(range.last.value());
-}
-
-void WriteInput(JsonWriter& json, const DumpInfo& input) {
-  json.Key("input").BeginObject();
-  json.Key("paths").BeginArray();
-  for (const std::string& path : input.paths) json.String(path);
-  json.EndArray();
-  json.Key("format").String(input.format);
-  WriteOptional(json, "format_detail", input.format_detail);
-  WriteOptional(json, "compression", input.compression);
-  WriteOptional(json, "machine", input.machine);
-  json.Key("file_size").Number(input.file_size);
-  json.Key("incomplete").Bool(input.incomplete);
-  json.Key("distilled").Bool(input.distilled);
-  json.EndObject();
-}
-
-void WriteKernel(JsonWriter& json, const KernelIdentity& kernel) {
-  const auto text = [&json](const std::string& s) { json.String(s); };
-  json.Key("kernel").BeginObject();
-  WriteKnown(json, "release", kernel.release, text);
-  WriteKnown(json, "version", kernel.version, text);
-  WriteKnown(json, "build_id", kernel.build_id, text);
-  WriteKnown(json, "command_line", kernel.command_line, text);
-  json.Key("crash_time");
-  if (kernel.crash_time) {
-    json.Number(*kernel.crash_time);
-  } else {
-    json.Null();
-  }
-  WriteOptional(json, "panic", kernel.panic_line);
-  WriteOptional(json, "symbols_from", kernel.symbols_from);
-  WriteOptional(json, "types_from", kernel.types_from);
-  WriteOptional(json, "whose_tables", kernel.whose_tables);
-  json.Key("two_kernels").Bool(kernel.two_kernels);
-  json.EndObject();
-}
 
 void WriteCrashKernel(JsonWriter& json, const MachineState& machine) {
   json.Key("crashkernel");
@@ -196,11 +107,6 @@ void WriteUnits(JsonWriter& json, const AuditResult& result) {
     json.EndObject();
   }
   json.EndArray();
-}
-
-void WriteDeviceRef(JsonWriter& json, const Bdf& bdf, const std::optional<Pasid>& pasid) {
-  json.Key("bdf").String(ToString(bdf));
-  WriteIfKnown(json, "pasid", pasid, [&json](Pasid value) { json.Number(value.value); });
 }
 
 void WriteRoot(JsonWriter& json, std::string_view key, const std::optional<TableRoot>& root) {
@@ -357,27 +263,6 @@ void WriteFindings(JsonWriter& json, const AuditResult& result) {
   json.EndArray();
 }
 
-void WriteDiagnostics(JsonWriter& json, const DiagnosticSink& sink) {
-  json.Key("diagnostics").BeginArray();
-  for (const Diagnostic& diagnostic : sink.diagnostics()) {
-    json.BeginObject();
-    json.Key("id").String(diagnostic.id);
-    json.Key("effect").String(diagnostic.effect == Effect::kIncomplete ? "incomplete" : "note");
-    json.Key("message").String(diagnostic.message);
-    json.Key("count").Number(diagnostic.count);
-    json.EndObject();
-  }
-  for (const auto& [id, count] : sink.suppressed()) {
-    json.BeginObject();
-    json.Key("id").String(id);
-    json.Key("effect").String(sink.incomplete(id) ? "incomplete" : "note");
-    json.Key("message").String("more of the same kind, not listed");
-    json.Key("count").Number(count);
-    json.EndObject();
-  }
-  json.EndArray();
-}
-
 }  // namespace
 
 void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const DiagnosticSink& sink,
@@ -389,9 +274,7 @@ void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const Dia
   WriteKernel(json, result.machine.identity);
   json.Key("verdict").String(result.has_findings() ? "findings" : "clean");
   json.Key("complete").Bool(result.complete());
-  json.Key("incomplete_because").BeginArray();
-  for (const std::string& reason : result.incomplete_because) json.String(reason);
-  json.EndArray();
+  WriteTexts(json, "incomplete_because", result.incomplete_because);
   // Present only when other devices were left out.
   if (result.filter) json.Key("only_devices").String(ToString(*result.filter));
   WriteCrashKernel(json, result.machine);

@@ -13,7 +13,7 @@ import unittest
 
 from support import CliTest, DMAUDIT, NAMES, environment, fixture, run
 
-COMMANDS = ("report", "mappings", "info", "distill")
+COMMANDS = ("report", "mappings", "inherit", "info", "distill")
 WHOLE = fixture(NAMES[0]).read_bytes()
 
 
@@ -46,7 +46,7 @@ class BadInputTest(CliTest):
                 # The header of a table of rows may be out by then, no row is.
                 self.assertLessEqual(len(ran.out.splitlines()), 0, ran)
             self.no_leftovers(folder)
-        for command in ("report", "info"):
+        for command in ("report", "inherit", "info"):
             ran = run(command, "--format", "json", path)
             self.assertEqual(ran.status, 2)
             document = self.valid_json(ran)
@@ -133,7 +133,7 @@ class BadInputTest(CliTest):
                            (elf(machine=22, order=2, headers=[load], body=page), "s390x")):
             path = self.scratch() / "core"
             path.write_bytes(data)
-            for command in ("report", "mappings", "distill"):
+            for command in ("report", "mappings", "inherit", "distill"):
                 extra = ["-o", self.scratch() / "out"] if command == "distill" else []
                 self.cannot_run(run(command, "-q", path, *extra), path, word, "only x86_64")
             ran = run("info", "--format", "json", path)

@@ -105,7 +105,7 @@ class VmcoreinfoTest(CliTest):
     def damaged(self, data, *words):
         path = self.scratch() / "dump"
         path.write_bytes(data)
-        for command in (["report"], ["report", "--format", "json"], ["mappings"]):
+        for command in (["report"], ["report", "--format", "json"], ["mappings"], ["inherit"]):
             ran = run(*command, path)
             self.assertIn(ran.status, (2, 3), ran)
             for word in words:

@@ -11,7 +11,8 @@ NAME = NAMES[0]
 WHOLE = fixture(NAME).read_bytes()
 ESCAPE = b"\x1b[31m\"\\',\x07\xff\r\x9b2J"
 OVERRIDE = "\u202e".encode()  # turns the direction of the text after it
-COMMANDS = (["report", "-v"], ["info", "-v"], ["mappings", "--format", "csv", "-s", "ff:1f.7"])
+COMMANDS = (["report", "-v"], ["info", "-v"], ["mappings", "--format", "csv", "-s", "ff:1f.7"],
+            ["inherit", "-v"])
 
 
 def line(key, value):
@@ -36,9 +37,10 @@ class HostileTest(CliTest):
         for command in COMMANDS:
             ran = run(*command, path)
             self.safe(ran)
-        ran = run("info", "--format", "json", path)
-        self.safe(ran)
-        ran.json()
+        for command in ("info", "inherit"):
+            ran = run(command, "--format", "json", path)
+            self.safe(ran)
+            ran.json()
         ran = run("--format", "json", path)
         self.safe(ran)
         self.valid_json(ran)

@@ -12,7 +12,7 @@ from support import CliTest, DMAUDIT, NAMES, environment, fixture, golden_rows, 
 
 NAME = NAMES[0]
 WHOLE = fixture(NAME).read_bytes()
-COMMANDS = ("report", "mappings", "info", "distill")
+COMMANDS = ("report", "mappings", "inherit", "info", "distill")
 
 
 def flatten(data, size=4096, seed=None, end=True):

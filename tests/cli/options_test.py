@@ -6,7 +6,7 @@ import unittest
 
 from support import CliTest, FIXTURES, NAMES, fixture, golden_rows, run
 
-COMMANDS = ("report", "mappings", "info", "distill")
+COMMANDS = ("report", "mappings", "inherit", "info", "distill")
 CLEAN, RMRR = "debian12-6.1-legacy", "debian12-6.1-rmrr"
 PASSTHROUGH, CMA = "debian13-6.12-passthrough", "debian-sid-7.2-scalable-cma"
 FIRST_STAGE = "debian-sid-7.2-first-stage"
@@ -198,10 +198,11 @@ class UsageTest(CliTest):
                 self.assertTrue(ran.out.startswith(f"Usage: dmaudit {command} "), ran)
                 self.assertIn("--output", ran.out)
                 self.assertEqual(run("help", command).out, ran.out)
-                for own, holders in (("--crashkernel", ("report", "mappings")),
-                                     ("--slot", ("report", "mappings")),
+                for own, holders in (("--crashkernel", ("report", "mappings", "inherit")),
+                                     ("--slot", ("report", "mappings", "inherit")),
+                                     ("--capture-cmdline", ("inherit",)),
                                      ("--fail-on", ("report",)),
-                                     ("--format", ("report", "mappings", "info"))):
+                                     ("--format", ("report", "mappings", "inherit", "info"))):
                     self.assertEqual(own in ran.out, command in holders, (command, own))
 
     def test_version_lists_the_codecs(self):
@@ -229,6 +230,9 @@ class UsageTest(CliTest):
             (["--crashkernel"], "crashkernel"),
             (["report"], "VMCORE"),
             (["mappings"], "VMCORE"),
+            (["inherit", "--format", "csv", dump], "csv"),
+            (["inherit", "--capture-cmdline"], "capture-cmdline"),
+            (["--capture-cmdline", "x", dump], "--capture-cmdline"),
             (["info", "-q"], "VMCORE"),
             (["distill", dump], "-o"),
             (["info", "--crashkernel", "0-1", dump], "--crashkernel"),

@@ -11,7 +11,7 @@ from support import CliTest, DMAUDIT, NAMES, environment, fixture, run
 
 DUMP = fixture(NAMES[0])
 COMMANDS = (["report"], ["report", "--format", "json"], ["mappings"],
-            ["mappings", "--format", "ndjson"], ["info"])
+            ["mappings", "--format", "ndjson"], ["inherit", "-q", "--format", "json"], ["info"])
 
 
 class OutputFileTest(CliTest):
