@@ -9,7 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
-from labkit import checks, debugfs, machine, matrix, trace  # noqa: E402
+from labkit import checks, debugfs, inherit, machine, matrix, trace  # noqa: E402
+from labkit.cache import LabError  # noqa: E402
 
 HELD = 0x50  # 00:0a.0
 
@@ -205,11 +206,109 @@ class Matrix(unittest.TestCase):
         self.assertLessEqual(set(matrix.CI), set(cells))
 
     def test_every_mode_case_size_and_road_is_run(self):
-        cells = matrix.cells()
+        cells = matrix.cells() + inherit.CELLS
         self.assertEqual({cell.mode for cell in cells}, set(machine.MODES))
         self.assertEqual({cell.case for cell in cells}, set(machine.CASES))
         self.assertEqual({cell.size for cell in cells}, set(machine.SIZES))
         self.assertEqual({cell.road for cell in cells}, set(machine.ROADS))
+
+
+class Inherit(unittest.TestCase):
+    """Lines as Linux 6.1 and QEMU print them."""
+
+    FIRST = ["[    0.000000] Linux version 6.1.0-50-amd64", "[    0.200000] DMAR-IR: Enabled IRQ remapping in xapic mode"]
+    SECOND = ["[    0.000000] Linux version 6.1.0-50-amd64"]
+    COPIED = ["[    0.553151] DMAR: Translation already enabled - trying to copy translation structures",
+              "[    0.553151] DMAR: Copied translation tables from previous kernel for dmar0"]
+    FAILED = [COPIED[0], "[    0.553151] DMAR: Failed to copy translation tables from previous kernel for dmar0"]
+    TABLE = ["[    0.212000] DMAR-IR: Copied IR table for dmar0 from previous kernel",
+             "[    0.213000] DMAR-IR: Enabled IRQ remapping in xapic mode"]
+    NO_TABLE = ["[    0.212000] DMAR-IR: Failed to copy IR table for dmar0 from previous kernel", TABLE[1]]
+    POINTER = ["vtd_reg_ir_root addr 0x1200000 size 0x10000"]
+    OFF, ON = ["vtd_dmar_enable enable 0"], ["vtd_dmar_enable enable 1"]
+    REMAPPING = ["vtd_ir_enable enable 1"]
+
+    def fate(self, lines, events, what="tables", first="xapic"):
+        """Every fate that these lines are taken for."""
+        _, log = inherit.second_boot("\r\n".join([*self.FIRST, "panic", *self.SECOND, *lines]))
+        seen = inherit.observe(log, events)
+        self.assertFalse(inherit.unnoticed(seen, first))
+        return {fate for fate in {"tables": inherit.TABLES, "interrupts": inherit.INTERRUPTS}[what]
+                if inherit.judge(what, [{"fate": fate}], seen, first).good}
+
+    def test_what_becomes_of_tables(self):
+        self.assertEqual(self.fate(self.COPIED, []), {"copied", "misread"})
+        self.assertEqual(self.fate(self.FAILED, self.OFF + self.ON), {"refused"})
+        self.assertEqual(self.fate([], self.OFF), {"switched-off"})
+        self.assertEqual(self.fate([], self.ON), {"switched-on"})
+        self.assertEqual(self.fate([], []), {"emptied", "stays-off", "untouched"})
+
+    def test_the_log_and_the_hardware_must_agree(self):
+        self.assertEqual(self.fate(self.COPIED, self.OFF), set())
+        self.assertEqual(self.fate(self.FAILED, self.OFF), set())
+        self.assertEqual(self.fate(self.FAILED, []), set())
+        self.assertEqual(self.fate([], self.OFF + self.ON), set())
+
+    def test_another_unit_is_not_this_one(self):
+        self.assertEqual(self.fate([line.replace("dmar0", "dmar1") for line in self.COPIED], self.OFF), {"switched-off"})
+
+    def test_what_becomes_of_the_interrupt_remapping_table(self):
+        both = ("interrupts",)
+        self.assertEqual(self.fate(self.TABLE, self.POINTER, *both), {"copied"})
+        self.assertEqual(self.fate(self.TABLE, self.POINTER, *both, first="x2apic"), {"other-format"})
+        self.assertEqual(self.fate(self.NO_TABLE, self.POINTER, *both), {"replaced"})
+        self.assertEqual(self.fate(self.TABLE[1:], self.POINTER + self.REMAPPING, *both), {"switched-on"})
+        self.assertEqual(self.fate([], [], *both), {"stays-off", "untouched"})
+        self.assertEqual(self.fate(self.TABLE, [], *both), set())
+        self.assertEqual(self.fate(self.TABLE[:1], self.POINTER, *both), set())
+
+    def test_the_first_kernel_says_nothing_of_the_second(self):
+        first, second = inherit.second_boot("\n".join([*self.FIRST, *self.COPIED, *self.SECOND]))
+        self.assertIn("Copied translation tables", first)
+        self.assertEqual(inherit.observe(second, []).tables, ("", ()))
+
+    def test_one_kernel_or_both_outcomes_are_errors(self):
+        with self.assertRaises(LabError):
+            inherit.second_boot("\n".join(self.FIRST))
+        with self.assertRaises(LabError):
+            inherit.observe("\n".join(self.COPIED + self.FAILED), [])
+
+    def test_several_outcomes_are_a_prediction_only_where_a_dump_cannot_tell(self):
+        seen = inherit.observe("\n".join(self.COPIED), [])
+
+        def good(*fates, may_be_open):
+            return inherit.judge("tables", [{"fate": fate} for fate in fates], seen, "", may_be_open).good
+
+        self.assertFalse(good("copied", "switched-off", may_be_open=False))
+        self.assertTrue(good("copied", "switched-off", may_be_open=True))
+        self.assertFalse(good("refused", "switched-off", may_be_open=True))
+        for may_be_open in (False, True):
+            self.assertFalse(good(may_be_open=may_be_open))
+            self.assertFalse(good("refused", may_be_open=may_be_open))
+
+    def test_the_whole_prediction(self):
+        seen = inherit.observe("\n".join(self.COPIED + self.TABLE), self.POINTER)
+        prediction = {"capture": {"command_line": {"value": "intel_iommu=on elfcorehdr=1K", "place": "image"}},
+                      "units": [{"tables": [{"fate": "copied"}], "interrupts": [{"fate": "copied"}]}]}
+
+        def failed(given="intel_iommu=on elfcorehdr=1K", **changes):
+            return [check.name for check in inherit.checks({**prediction, **changes}, seen, "xapic", given)
+                    if not check.good]
+
+        self.assertEqual(failed(), [])
+        self.assertEqual(failed("intel_iommu=on"), ["inherit.command-line"])
+        self.assertEqual(failed(capture={"command_line": None}), ["inherit.command-line"])
+        self.assertEqual(failed(units=[]), ["inherit.units"])
+        self.assertEqual(failed(units=[{"tables": [{"fate": "refused"}], "interrupts": [{"fate": "untouched"}]}]),
+                         ["inherit.tables", "inherit.interrupts"])
+
+    def test_cells_are_different_and_can_be_named(self):
+        self.assertLessEqual(set(inherit.OPEN), set(inherit.CELLS))
+        names = {cell.slug for cell in inherit.CELLS}
+        self.assertEqual(len(names), len(inherit.CELLS))
+        # The path of a UNIX socket has 107 bytes.
+        self.assertLess(max(len(name) for name in names), 60)
+        self.assertTrue(all(machine.why_not(cell) is None for cell in inherit.CELLS))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a cell of the matrix means: QEMU arguments and kernel command line."""
 
+import hashlib
 from dataclasses import dataclass
 
 MIB = 1 << 20
@@ -80,6 +81,8 @@ SIZES = {
     "6G": {"memory": "6G", "crashkernel": "crashkernel=256M,high crashkernel=128M,low",
            "cpu": "qemu64"},
     "la57": {"memory": "768M", "crashkernel": "crashkernel=256M", "cpu": "max,la57=on"},
+    # QEMU 10: before it, TCG has no x2APIC.
+    "x2apic": {"memory": "768M", "crashkernel": "crashkernel=256M", "cpu": "qemu64,+x2apic"},
 }
 
 CASES = {
@@ -95,6 +98,7 @@ ROADS = {
     "proc-vmcore": "kexec, the capture kernel copies /proc/vmcore and runs makedumpfile",
     "qmp": "QMP dump-guest-memory of the stopped guest before any crash",
     "hung": "QMP dump of a capture kernel that hangs before it copied anything",
+    "inherit": "QMP dump before the crash, held against what the capture kernel then does",
 }
 
 
@@ -108,17 +112,26 @@ class Cell:
     size: str = "768M"
     road: str = "proc-vmcore"
     debugfs: bool = False  # with the kernel's own dump of its tables
+    capture: str | None = None  # the capture kernel's options instead of intel_iommu=on
+    more: str = ""  # more options of the first kernel
+    unit: str = ""  # more properties of the unit, the last of a kind counts
 
     @property
     def _words(self):
-        return (self.kernel, self.mode, self.case, self.size, self.road, *(["debugfs"] if self.debugfs else []))
+        return (self.kernel, self.mode, self.case, self.size, self.road, *(["debugfs"] if self.debugfs else []),
+                *([f"capture({self.capture})"] if self.capture is not None else []),
+                *([f"first({self.more})"] if self.more else []), *([f"unit({self.unit})"] if self.unit else []))
 
     def __str__(self):
         return " ".join(self._words)
 
     @property
     def slug(self):
-        return "-".join(self._words).replace("/", "_")
+        plain = "-".join(self._words[:5 + self.debugfs]).replace("/", "_")
+        if len(self._words) == 5 + self.debugfs:
+            return plain
+        # Options in full would be too long for the name of a socket.
+        return f"{plain}-{hashlib.sha256(str(self).encode()).hexdigest()[:8]}"
 
 
 def why_not(cell):
@@ -149,7 +162,7 @@ def machine_arguments(cell, folder, kernel, image, dmar_table=None, throttle=Non
     words = ["-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", size["cpu"], "-smp", "2",
              "-m", size["memory"], "-device", "vmcoreinfo"]
     if mode.unit_present:
-        words += ["-device", f"intel-iommu,intremap=on{mode.unit}"]
+        words += ["-device", f"intel-iommu,intremap=on{mode.unit}{cell.unit}"]
     busy = cell.case in ("dma", "cma")
     slow = ",throttling.bps-total=3000000" if busy else ""
 
@@ -191,11 +204,13 @@ def machine_arguments(cell, folder, kernel, image, dmar_table=None, throttle=Non
     elif cell.case == "rmrr":
         # A fixed place, which a randomly placed kernel could occupy.
         crashkernel = f"nokaslr crashkernel=256M@{RMRR_CRASHKERNEL:#x}"
-    options = [f"console=ttyS0 panic=30 no_timer_check {mode.options} {crashkernel}", f"lab.case={cell.case}",
+    options = [f"console=ttyS0 panic=30 no_timer_check {mode.options} {cell.more} {crashkernel}", f"lab.case={cell.case}",
                "lab.disks=5", "lab.pause"]
     if mode.holds:
         options.append(f"lab.hold={HELD}")
-    if cell.road in ("hung", "proc-vmcore"):
+    if cell.capture is not None:
+        options.append(f"lab.capture-line={'/'.join(cell.capture.split())}")
+    if cell.road in ("hung", "proc-vmcore", "inherit"):
         options.append("lab.capture-options=lab.capture-pause")
     if cell.road == "qmp":
         options.append("lab.nokexec")
