@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """dmaudit inherit on the bundled dumps: one outcome where everything is known, every outcome where it is not."""
 
+import json
 import re
 import unittest
 
-from support import CliTest, NAMES, TEXT_WIDTH, fixture, run
+from support import CliTest, NAMES, ROOT, TEXT_WIDTH, fixture, run
 
 LEGACY = "debian12-6.1-legacy"
 SCALABLE = "debian-sid-7.2-scalable-cma"
@@ -20,7 +21,29 @@ def fates(prediction, what="tables"):
     return [[one["fate"] for one in unit[what]] for unit in prediction["units"]]
 
 
+def schema_errors(document):
+    """What a public validator says against docs/inherit.schema.json."""
+    import jsonschema  # pylint: disable=import-outside-toplevel
+    schema = json.loads((ROOT / "docs" / "inherit.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return [f"{'/'.join(map(str, e.absolute_path))}: {e.message}"
+            for e in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+
+
 class InheritTest(CliTest):
+    def test_json_is_valid_for_a_public_validator(self):
+        for name in NAMES:
+            for options in ([], ["-s", "ff:1f.7"], ["--capture-cmdline", "intel_iommu=off"],
+                            ["--capture-cmdline", "intel_iommu=on,sm_off", "--crashkernel", "0-fff"]):
+                with self.subTest(name, options=options):
+                    _, prediction = predict(name, *options)
+                    self.assertEqual(schema_errors(prediction), [])
+        _, prediction = predict(LEGACY)
+        for key in ("capture", "units", "devices"):
+            self.assertTrue(schema_errors({**prediction, key: "x"}))
+        prediction["units"][0]["tables"][0]["fate"] = "perhaps"
+        self.assertTrue(schema_errors(prediction))
+
     def test_without_the_command_line_every_outcome_is_listed(self):
         for name in NAMES:
             with self.subTest(name):

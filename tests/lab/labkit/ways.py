@@ -73,3 +73,10 @@ def second_kernel(ask, path, whole):
     line = capture["kernel"]["command_line"]["value"] if capture["kernel"]["command_line"] else ""
     good = "elfcorehdr=" in line and capture["kernel"]["two_kernels"] and not capture["complete"]
     yield Check("which.capture", good, f"{capture['kernel']['whose_tables'][:90]}; command line {line[-60:]!r}")
+    _, out, _ = ask("inherit", path, "--format", "json")
+    prediction = json.loads(out)
+    told = prediction["capture"]["command_line"]
+    good = told is not None and told["value"] == line and [
+        [one["fate"] for one in unit["tables"]] for unit in prediction["units"]] == [["copied"]]
+    yield Check("which.inherit", good, f"{told['place'] if told else 'no command line'}: "
+                                       f"{[unit['tables'][0]['fate'] for unit in prediction['units']]}")
