@@ -90,6 +90,9 @@ int main(int argc, char** argv) {
   kcore.AddLoad(0, PatternPage(1), 0, 0xffffc90000000000);
   kcore.AddLoad(0x1000, PatternPage(2), 0, 0xffff888000001000);
   Write(corpus / "elf_fuzz/kcore", kcore.Build().bytes);
+  Write(corpus / "elf_fuzz/missing",
+        Made("dump elf\nmissing excluded 0x2000 0x2fff lost 0x3000 0x37ff truncated 0x5000 0x5fff "
+             "corrupt 0x6000 0x6fff\nload 0x1000\nload 0x3800 file=0x800\nload 0x6000\n"));
   elf.program_headers = 192;
   elf.extended_numbering = true;
   elf.padding = 5;

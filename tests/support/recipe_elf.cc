@@ -51,8 +51,8 @@ class ElfFormat : public RecipeFormat {
   void Describe(const Words& words) override {
     if (words[0] == "note") {
       AddNote(words.at(1), static_cast<uint32_t>(RecipeNumber(words.at(2))), RecipeText(words, 3));
-    } else if (words[0] == "damage") {
-      AddDamage(words);
+    } else if (words[0] == "missing") {
+      AddMissing(words);
     } else if (words[0] == "load") {
       RecipeKeys keys(words, 2);
       Load load{};
@@ -120,13 +120,14 @@ class ElfFormat : public RecipeFormat {
     notes_.insert(notes_.end(), note.begin(), note.end());
   }
 
-  // "damage STATE FIRST LAST", three words for each range.
-  void AddDamage(const Words& words) {
-    std::vector<DamagedRange> ranges;
+  // "missing STATE FIRST LAST", three words for each range.
+  void AddMissing(const Words& words) {
+    std::vector<MissingRange> ranges;
     for (size_t i = 1; i < words.size(); i += 3) {
       const ByteState state = words[i] == "lost"        ? ByteState::kLost
                               : words[i] == "truncated" ? ByteState::kTruncated
-                                                        : ByteState::kCorrupt;
+                              : words[i] == "corrupt"   ? ByteState::kCorrupt
+                                                        : ByteState::kExcluded;
       ranges.push_back(
           {{PhysAddr(RecipeNumber(words.at(i + 1))), PhysAddr(RecipeNumber(words.at(i + 2)))},
            state});

@@ -126,23 +126,28 @@ bool CheckRange(const ElfSegment& load, const std::string& path, DiagnosticSink&
   return true;
 }
 
-// Takes the note of damaged memory out of `notes`.
-std::vector<DamagedRange> TakeDamages(const std::string& path, std::vector<DumpNote>& notes,
-                                      DiagnosticSink& sink) {
-  std::vector<DamagedRange> damages;
+// Takes the note of memory that is in no segment out of `notes`, for good: it can be large. The
+// first that can be believed counts. Gives whether there was one with a range in it; `fits` turns
+// false when there are too many.
+bool TakeMissing(const std::string& path, std::vector<DumpNote>& notes, SegmentMapBuilder& pieces,
+                 bool& fits, DiagnosticSink& sink) {
+  bool any = false;
   const auto found = std::stable_partition(notes.begin(), notes.end(),
                                            [](const DumpNote& note) { return !IsStateNote(note); });
   for (auto note = found; note != notes.end(); ++note) {
-    Result<std::vector<DamagedRange>> ranges = DecodeStateNote(*note);
-    if (!ranges) {
-      sink.Incomplete("elf.state-note", "{}: {}: what is damaged is not known", path,
-                      ranges.error().message);
-    } else if (damages.empty()) {
-      damages = *std::move(ranges);
+    const bool first = !any;
+    const Status read = VisitStateNote(*note, [&](const MissingRange& missing) {
+      if (!first) return;
+      any = true;
+      fits = fits && pieces.Add({missing.range, FileOffset(0), missing.state});
+    });
+    if (!read) {
+      sink.Incomplete("elf.state-note", "{}: {}: what is missing is not known", path,
+                      read.error().message);
     }
   }
   notes.erase(found, notes.end());
-  return damages;
+  return any;
 }
 
 // What all PT_LOADs together say, before any is used.
@@ -190,17 +195,13 @@ void KeepVirtual(const ElfSegment& load, uint64_t size, DumpInfo& info) {
        {PhysAddr(load.physical_address), PhysAddr(load.physical_address + (size - 1))}});
 }
 
-// `damages` are what a note says of memory that is in no segment.
 Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path,
                                const ElfHeader& header, const LoadSurvey& survey, bool live,
-                               const std::vector<DamagedRange>& damages, DumpInfo& info,
-                               DiagnosticSink& sink) {
-  SegmentMapBuilder pieces(static_cast<size_t>(survey.loads) + damages.size());
+                               Dump& dump, DiagnosticSink& sink) {
+  DumpInfo& info = dump.info;
+  SegmentMapBuilder pieces(static_cast<size_t>(survey.loads));
   bool fits = true;
-  for (const DamagedRange& damage : damages) {
-    fits = fits && pieces.Add({damage.range, FileOffset(0), damage.state});
-  }
-  bool any = !damages.empty();
+  bool any = TakeMissing(path, dump.notes, pieces, fits, sink);
   uint64_t cut = 0;  // segments that are not whole
   uint64_t end = 0;
   const auto add = [&](ElfSegment load) {
@@ -331,9 +332,7 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
     sink.Incomplete("elf.incomplete",
                     "{}: the dump says that its writer ran out of space, pages are missing", path);
   }
-  const std::vector<DamagedRange> damages = TakeDamages(path, dump.notes, sink);
-  Result<SegmentMap> segments =
-      MapSegments(*source, path, *header, *survey, live, damages, dump.info, sink);
+  Result<SegmentMap> segments = MapSegments(*source, path, *header, *survey, live, dump, sink);
   if (!segments) return tl::unexpected(segments.error());
   dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(*segments));
   return dump;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The note in which an ELF vmcore written by dmaudit says what ELF has no words for: memory that is
-// lost, truncated or corrupt. It is in no segment, so other readers find no memory there.
+// excluded, lost, truncated or corrupt. It is in no segment, so other readers find no memory there
+// instead of zeros.
 #ifndef DMAUDIT_VMCORE_CONTAINER_STATE_NOTE_H_
 #define DMAUDIT_VMCORE_CONTAINER_STATE_NOTE_H_
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
-#include <vector>
 
 #include "base/address.h"
 #include "base/result.h"
@@ -15,21 +18,24 @@
 
 namespace dmaudit {
 
-struct DamagedRange {
+struct MissingRange {
   PhysRange range;
-  ByteState state = ByteState::kLost;  // kLost, kTruncated or kCorrupt
+  ByteState state = ByteState::kLost;  // kLost, kTruncated, kCorrupt or kExcluded
 };
 
 // Descriptor: u32 version 1, u32 zero, then entries {u64 first, u64 last, u32 state, u32 zero},
 // little-endian.
-inline constexpr uint64_t kDamagedRangeSize = 24;
-// 24 MiB of note: what many damages take is no longer one dump.
-inline constexpr uint64_t kMaxDamagedRanges = uint64_t{1} << 20;
+inline constexpr size_t kMissingRangeSize = 24;
+// 48 MiB of note, most of what readers take of notes. A filter leaves a run of excluded memory
+// behind every run that it keeps, and half as many as ELF has segments are still few.
+inline constexpr uint64_t kMaxMissingRanges = uint64_t{1} << 21;
 
 bool IsStateNote(const DumpNote& note);
-DumpNote EncodeStateNote(std::span<const DamagedRange> ranges);
-// kMalformed when it is not what EncodeStateNote() gives.
-Result<std::vector<DamagedRange>> DecodeStateNote(const DumpNote& note);
+std::array<std::byte, kMissingRangeSize> EncodeMissingRange(const MissingRange& missing);
+DumpNote EncodeStateNote(std::span<const MissingRange> ranges);
+// Calls `visit` with every range in the order of the note. kMalformed, and nothing is visited, when
+// it is not what EncodeStateNote() gives.
+Status VisitStateNote(const DumpNote& note, const std::function<void(const MissingRange&)>& visit);
 
 }  // namespace dmaudit
 

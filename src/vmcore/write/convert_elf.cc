@@ -201,7 +201,7 @@ Result<ElfSummary> ConvertToElf(const Dump& dump, ElfDescription description,
   }
   ElfRoom room = counter.Finish();
   room.loads += kSpareRuns;
-  room.damages += kSpareRuns;
+  room.missing += kSpareRuns;
   // The second time the room is known; a dump that is live can still have changed.
   for (int attempt = 0; attempt < 2; ++attempt) {
     Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);

@@ -41,11 +41,6 @@ std::optional<uint16_t> MachineNumber(std::string_view name) {
   return std::nullopt;
 }
 
-bool IsDamage(ByteState state) {
-  return state == ByteState::kLost || state == ByteState::kTruncated ||
-         state == ByteState::kCorrupt;
-}
-
 // What of a run is in the file and in the kernel image.
 std::optional<PhysRange> InImage(const ElfRuns::Run& run, const ElfDescription& description) {
   if (!description.image || run.state != ByteState::kData) return std::nullopt;
@@ -54,10 +49,11 @@ std::optional<PhysRange> InImage(const ElfRuns::Run& run, const ElfDescription& 
 
 void Store(std::span<std::byte> raw, size_t at, auto value) { StoreUnchecked(raw, at, value); }
 
-void StoreSegment(std::span<std::byte> raw, uint32_t type, uint64_t offset, uint64_t stored) {
+void StoreSegment(std::span<std::byte> raw, uint32_t type, uint64_t offset, uint64_t size) {
   Store(raw, offsetof(Elf64_Phdr, p_type), type);
   Store(raw, offsetof(Elf64_Phdr, p_offset), offset);
-  Store(raw, offsetof(Elf64_Phdr, p_filesz), stored);
+  Store(raw, offsetof(Elf64_Phdr, p_filesz), size);
+  Store(raw, offsetof(Elf64_Phdr, p_memsz), size);
 }
 
 }  // namespace
@@ -95,8 +91,8 @@ ElfRoom ElfRoomCounter::Finish() {
 }
 
 void ElfRoomCounter::Count(const ElfRuns::Run& run) {
-  if (IsDamage(run.state)) {
-    ++room_.damages;
+  if (run.state != ByteState::kData) {
+    ++room_.missing;
   } else {
     room_.loads += InImage(run, description_) ? 2U : 1U;
   }
@@ -109,29 +105,31 @@ Result<ElfWriter> ElfWriter::Begin(ElfDescription description, const ElfRoom& ro
     return Fail(ErrorCode::kUnsupported, "no ELF file is written for machine '{}'",
                 description.machine);
   }
-  if (room.loads > kMaxLoads || room.damages > kMaxDamagedRanges) {
+  if (room.loads > kMaxLoads || room.missing > kMaxMissingRanges) {
     return Fail(ErrorCode::kLimit,
-                "{} segments and {} damaged ranges, readers take {} and {}: kdump has no such "
-                "limits",
-                room.loads, room.damages, kMaxLoads, kMaxDamagedRanges);
+                "{} segments and {} ranges that are in none, readers take {} and {}: kdump has no "
+                "such limits",
+                room.loads, room.missing, kMaxLoads, kMaxMissingRanges);
   }
   // Physical addresses end at 2^52, file offsets at 2^63.
   constexpr uint64_t kMaxStored = uint64_t{1} << 56;
   if (room.data_size > kMaxStored) {
     return Fail(ErrorCode::kLimit, "{:#x} bytes of memory", room.data_size);
   }
-  const Result<NoteArea> notes = PackNotes(description.notes);
+  Result<NoteArea> notes = PackNotes(description.notes);
   if (!notes) return tl::unexpected(notes.error());
-  ElfWriter writer(std::move(description), room, *machine, file);
-  // One note more for the damages.
-  constexpr uint64_t kNoteOverhead = 256;
-  writer.data_at_ = RoundUp(
-      writer.notes_at_ + notes->bytes.size() + kNoteOverhead + room.damages * kDamagedRangeSize,
-      kPage);
-  return writer;
+  Result<NoteArea> missing = PackNotes(std::array{EncodeStateNote({})});
+  if (!missing) return tl::unexpected(missing.error());
+  if (notes->bytes.size() + missing->bytes.size() + room.missing * kMissingRangeSize >
+      kMaxNoteAreaSize) {
+    return Fail(ErrorCode::kLimit, "notes of more than {} bytes", kMaxNoteAreaSize);
+  }
+  return ElfWriter(std::move(description), room, *machine, std::move(notes->bytes),
+                   std::move(missing->bytes), file);
 }
 
 ElfWriter::ElfWriter(ElfDescription description, const ElfRoom& room, uint16_t machine,
+                     std::vector<std::byte> notes, std::vector<std::byte> missing_head,
                      AtomicFile& file)
     : description_(std::move(description)),
       room_(room),
@@ -139,7 +137,11 @@ ElfWriter::ElfWriter(ElfDescription description, const ElfRoom& room, uint16_t m
       file_(&file),
       loads_(file, sizeof(Elf64_Ehdr) + sizeof(Elf64_Phdr)),
       section_at_(loads_.position() + room.loads * sizeof(Elf64_Phdr)),
-      notes_at_(section_at_ + sizeof(Elf64_Shdr)) {}
+      notes_at_(section_at_ + sizeof(Elf64_Shdr)),
+      notes_(std::move(notes)),
+      missing_head_(std::move(missing_head)),
+      missing_(file, notes_at_ + notes_.size() + missing_head_.size()),
+      data_at_(RoundUp(missing_.position() + room.missing * kMissingRangeSize, kPage)) {}
 
 Status ElfWriter::Put(PhysRange range, ByteState state, std::span<const std::byte> bytes) {
   if (const auto ended = runs_.Add(range, state)) {
@@ -155,9 +157,9 @@ Status ElfWriter::Put(PhysRange range, ByteState state, std::span<const std::byt
 }
 
 Status ElfWriter::End(const ElfRuns::Run& run) {
-  if (IsDamage(run.state)) {
-    if (++taken_.damages <= room_.damages) damages_.push_back({run.range, run.state});
-    return {};
+  if (run.state != ByteState::kData) {
+    ++taken_.missing;
+    return fits() ? missing_.Put(EncodeMissingRange({run.range, run.state})) : Status();
   }
   if (const std::optional<PhysRange> part = InImage(run, description_)) {
     const uint64_t skip = part->first.value() - run.range.first.value();
@@ -166,21 +168,16 @@ Status ElfWriter::End(const ElfRuns::Run& run) {
   ++taken_.loads;
   const uint64_t virtual_address =
       description_.direct_map ? *description_.direct_map + run.range.first.value() : 0;
-  const bool stored = run.state == ByteState::kData;
-  // makedumpfile looks for the end of what it maps by memory sizes, crash for a cut file by
-  // offsets: memory that is not in the file is put where it ends, as a segment of its own.
-  return PutLoad(data_at_ + (stored ? run.at : room_.data_size), virtual_address, run.range,
-                 stored);
+  return PutLoad(run.at, virtual_address, run.range);
 }
 
-Status ElfWriter::PutLoad(uint64_t offset, uint64_t virtual_address, PhysRange range, bool stored) {
+Status ElfWriter::PutLoad(uint64_t at, uint64_t virtual_address, PhysRange range) {
   if (!fits()) return {};
   std::array<std::byte, sizeof(Elf64_Phdr)> raw{};
-  StoreSegment(raw, PT_LOAD, offset, stored ? range.size() : 0);
+  StoreSegment(raw, PT_LOAD, data_at_ + at, range.size());
   Store(raw, offsetof(Elf64_Phdr, p_flags), uint32_t{PF_R | PF_W | PF_X});
   Store(raw, offsetof(Elf64_Phdr, p_vaddr), virtual_address);
   Store(raw, offsetof(Elf64_Phdr, p_paddr), range.first.value());
-  Store(raw, offsetof(Elf64_Phdr, p_memsz), range.size());
   return loads_.Put(raw);
 }
 
@@ -194,27 +191,35 @@ Result<ElfSummary> ElfWriter::Finish(bool incomplete) {
     const DumpInfo::VirtualSegment& image = *description_.image;
     const uint64_t skip = run.range.first.value() - image.range.first.value();
     if (status) {
-      status = PutLoad(data_at_ + run.at, image.virtual_address + skip, run.range, true);
+      status = PutLoad(run.at, image.virtual_address + skip, run.range);
     }
   }
   if (status) status = loads_.Flush();
   if (status) status = WriteNotes();
   // The last bytes may be zeros that were left out.
   if (status) status = file_->ExtendTo(data_at_ + room_.data_size);
-  if (status) status = WriteHeader(incomplete || !damages_.empty());
+  const bool damaged = summary_.lost + summary_.truncated + summary_.corrupt != 0;
+  if (status) status = WriteHeader(incomplete || damaged);
   if (!status) return tl::unexpected(status.error());
   return summary_;
 }
 
 Status ElfWriter::WriteNotes() {
-  if (!damages_.empty()) description_.notes.push_back(EncodeStateNote(damages_));
-  const Result<NoteArea> notes = PackNotes(description_.notes);
-  if (!notes) return tl::unexpected(notes.error());
+  uint64_t size = notes_.size();
+  if (taken_.missing != 0) {
+    constexpr size_t kDescriptorSize = 4;  // where the header of a note has it
+    const size_t ranges = static_cast<size_t>(taken_.missing) * kMissingRangeSize;
+    Store(missing_head_, kDescriptorSize,
+          static_cast<uint32_t>(LoadUnchecked<uint32_t>(missing_head_, kDescriptorSize) + ranges));
+    notes_.insert(notes_.end(), missing_head_.begin(), missing_head_.end());
+    size = notes_.size() + ranges;
+  }
   std::array<std::byte, sizeof(Elf64_Phdr)> raw{};
-  StoreSegment(raw, PT_NOTE, notes_at_, notes->bytes.size());
-  Store(raw, offsetof(Elf64_Phdr, p_memsz), uint64_t{notes->bytes.size()});
-  const Status header = file_->WriteAt(sizeof(Elf64_Ehdr), raw);
-  return header ? file_->WriteAt(notes_at_, notes->bytes) : header;
+  StoreSegment(raw, PT_NOTE, notes_at_, size);
+  Status status = file_->WriteAt(sizeof(Elf64_Ehdr), raw);
+  if (status) status = file_->WriteAt(notes_at_, notes_);
+  if (status) status = missing_.Flush();
+  return status;
 }
 
 Status ElfWriter::WriteHeader(bool incomplete) {

@@ -31,8 +31,8 @@ struct ElfDescription {
   std::optional<DumpInfo::VirtualSegment> image;
 };
 
-// Bytes of memory by what became of them. Those that are lost, truncated or corrupt are in no
-// segment, so that no reader takes them for zeros; a note says what they are (StateNote).
+// Bytes of memory by what became of them. Those that are not stored are in no segment, so that no
+// reader takes them for zeros; a note says what they are (state_note.h).
 struct ElfSummary {
   uint64_t loads = 0;
   uint64_t stored = 0;
@@ -42,7 +42,7 @@ struct ElfSummary {
 // What has to be set aside before the first byte of memory is written.
 struct ElfRoom {
   uint64_t loads = 0;
-  uint64_t damages = 0;    // entries of the note
+  uint64_t missing = 0;    // entries of the note
   uint64_t data_size = 0;  // of the stored memory, padding included
 };
 
@@ -51,7 +51,7 @@ class ElfRuns {
  public:
   struct Run {
     PhysRange range;
-    ByteState state;  // kData for all that is stored, kExcluded for what was left out on purpose
+    ByteState state;  // kData for all that is stored
     uint64_t at = 0;  // of what is stored, in the data; padding is part of it
   };
 
@@ -93,23 +93,24 @@ class ElfWriter {
   static Result<ElfWriter> Begin(ElfDescription description, const ElfRoom& room, AtomicFile& file);
 
   // Ranges come ascending and disjoint. For kData `bytes` are those of the range; kZero is left out
-  // of the file, as a hole that reads back as zeros. Redacted counts as excluded.
+  // of the file, as a hole that reads back as zeros. Redacted becomes excluded.
   Status Put(PhysRange range, ByteState state, std::span<const std::byte> bytes);
 
-  // Writes the headers. Where fits() is false then, the file is of no use: it has to be written
-  // again with the room that was `taken`.
+  // Writes the headers; `incomplete` says what damage among the states says anyway. Where fits() is
+  // false then, the file is of no use: it has to be written again with the room that was `taken`.
   Result<ElfSummary> Finish(bool incomplete);
   const ElfRoom& taken() const { return taken_; }
   bool fits() const {
-    return taken_.loads <= room_.loads && taken_.damages <= room_.damages &&
+    return taken_.loads <= room_.loads && taken_.missing <= room_.missing &&
            taken_.data_size <= room_.data_size;
   }
 
  private:
-  ElfWriter(ElfDescription description, const ElfRoom& room, uint16_t machine, AtomicFile& file);
+  ElfWriter(ElfDescription description, const ElfRoom& room, uint16_t machine,
+            std::vector<std::byte> notes, std::vector<std::byte> missing_head, AtomicFile& file);
 
   Status End(const ElfRuns::Run& run);
-  Status PutLoad(uint64_t offset, uint64_t virtual_address, PhysRange range, bool stored);
+  Status PutLoad(uint64_t at, uint64_t virtual_address, PhysRange range);
   Status WriteNotes();
   Status WriteHeader(bool incomplete);
 
@@ -121,10 +122,12 @@ class ElfWriter {
   PositionedStream loads_;
   uint64_t section_at_;
   uint64_t notes_at_;
-  uint64_t data_at_ = 0;
+  std::vector<std::byte> notes_;
+  std::vector<std::byte> missing_head_;  // of the note of missing memory; its ranges follow
+  PositionedStream missing_;
+  uint64_t data_at_;
   ElfRuns runs_;
   std::vector<ElfRuns::Run> in_image_;
-  std::vector<DamagedRange> damages_;
   ElfSummary summary_;
 };
 
