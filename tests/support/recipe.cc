@@ -4,21 +4,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <optional>
+#include <exception>
 #include <set>
 #include <sstream>
-#include <stdexcept>
+#include <utility>
 
-#include "support/dump_builder.h"
 #include "support/flatten.h"
+#include "support/recipe_expectations.h"
 #include "vmcore/dump.h"
 #include "vmcore/io/memory_source.h"
 
 namespace dmaudit::test {
 namespace {
-
-[[noreturn]] void Bad(const std::string& what) { throw std::runtime_error(what); }
 
 Words Split(const std::string& line) {
   std::istringstream stream(line);
@@ -29,14 +26,6 @@ Words Split(const std::string& line) {
   }
   return words;
 }
-
-// What is expected of one page.
-struct ExpectedPage {
-  std::string state;                                    // "data", ..., or "mixed"
-  uint64_t seed = 0;                                    // content of data
-  bool zeros = false;                                   // data of zeros
-  std::vector<std::pair<std::string, uint32_t>> parts;  // of "mixed": state and size
-};
 
 class RecipeRun {
  public:
@@ -50,54 +39,40 @@ class RecipeRun {
       try {
         Line(words);
       } catch (const std::exception& error) {
-        Bad(fmt::format("line {}: {}", number, error.what()));
+        RecipeError(fmt::format("line {}: {}", number, error.what()));
       }
     }
     BuildPending();
   }
 
   std::vector<RecipeFile> files() const { return files_; }
-  std::string Check();
+  std::string Check() const;
 
  private:
   void Line(const Words& words);
   void Mutate(const Words& words);
   void Flatten(const Words& words);
-  void Expect(const Words& words);
   void BuildPending();
   RecipeFile& current() {
-    if (files_.empty()) Bad("no dump yet");
+    if (files_.empty()) RecipeError("no dump yet");
     return files_[current_];
   }
   uint64_t Position(const std::string& word);
   const RecipeFile& Named(const std::string& name) const;
-
-  void Complain(const std::string& what) { wrong_ += what + "\n"; }
-  void CheckDump(const Dump& dump, const DiagnosticSink& sink);
-  void CheckPage(const Dump& dump, DecodeContext& context, uint64_t frame,
-                 const ExpectedPage& want);
-  void CheckDescribed(const Dump& dump);
 
   std::unique_ptr<RecipeFormat> pending_;
   std::vector<RecipeFile> files_;
   size_t current_ = 0;
   Words open_;
   OpenOptions options_;
-
-  bool expects_ = false;
-  std::optional<std::string> error_;
-  std::map<uint64_t, ExpectedPage> pages_;
-  std::string says_;
-  bool incomplete_ = false;
-  std::vector<std::pair<std::string, std::string>> info_;
-  std::string wrong_;
+  RecipeExpectations expectations_;
 };
 
 void RecipeRun::Line(const Words& words) {
   const std::string& verb = words[0];
   if (verb == "dump") {
     BuildPending();
-    if (words.size() < 2) Bad("dump of what?");
+    if (words.size() < 2) RecipeError("dump of what?");
     if (words[1] == "kdump") {
       pending_ = MakeKdumpFormat(words);
     } else if (words[1] == "elf") {
@@ -105,13 +80,13 @@ void RecipeRun::Line(const Words& words) {
     } else if (words[1] == "lime" || words[1] == "avml" || words[1] == "raw") {
       pending_ = MakeImageFormat(words);
     } else {
-      Bad("no such format: " + words[1]);
+      RecipeError("no such format: " + words[1]);
     }
     return;
   }
   if (verb == "expect") {
     BuildPending();
-    return Expect(words);
+    return expectations_.Add(words);
   }
   static const std::set<std::string> mutations = {"set",  "put",  "fill",    "cut",    "append",
                                                   "name", "copy", "flatten", "record", "header",
@@ -120,7 +95,7 @@ void RecipeRun::Line(const Words& words) {
     BuildPending();
     return Mutate(words);
   }
-  if (!pending_) Bad("no such word: " + verb);
+  if (!pending_) RecipeError("no such word: " + verb);
   pending_->Describe(words);
 }
 
@@ -150,14 +125,14 @@ const RecipeFile& RecipeRun::Named(const std::string& name) const {
   for (const RecipeFile& file : files_) {
     if (file.name == name) return file;
   }
-  Bad("no file " + name);
+  RecipeError("no file " + name);
 }
 
 void RecipeRun::Mutate(const Words& words) {
   const std::string& verb = words[0];
   RecipeFile& file = current();
   const auto word = [&words](size_t i) -> const std::string& {
-    if (i >= words.size()) Bad("a word is missing");
+    if (i >= words.size()) RecipeError("a word is missing");
     return words[i];
   };
   if (verb == "set") {
@@ -167,12 +142,12 @@ void RecipeRun::Mutate(const Words& words) {
   } else if (verb == "fill") {
     const uint64_t at = Position(word(1));
     const uint64_t size = Position(word(2));
-    if (at + size > file.bytes.size()) Bad("beyond the end");
+    if (at + size > file.bytes.size()) RecipeError("beyond the end");
     std::fill_n(file.bytes.begin() + static_cast<ptrdiff_t>(at), size,
                 static_cast<std::byte>(RecipeNumber(word(3))));
   } else if (verb == "cut") {
     const uint64_t at = Position(word(1));
-    if (at >= file.bytes.size()) Bad("cuts nothing");
+    if (at >= file.bytes.size()) RecipeError("cuts nothing");
     file.bytes.resize(at);
   } else if (verb == "append") {
     file.bytes.resize(file.bytes.size() + RecipeNumber(word(1)),
@@ -233,7 +208,7 @@ void RecipeRun::Flatten(const Words& words) {
       stream.Record(from,
                     std::vector<std::byte>(size, static_cast<std::byte>(RecipeNumber(words[3]))));
     } else {
-      if (from + size > image.size()) Bad("beyond the image");
+      if (from + size > image.size()) RecipeError("beyond the image");
       stream.Record(from, std::span(image).subspan(from, size));
     }
   }
@@ -241,261 +216,21 @@ void RecipeRun::Flatten(const Words& words) {
   file.marks["stream_end"] = file.bytes.size();
 }
 
-void RecipeRun::Expect(const Words& words) {
-  expects_ = true;
-  const std::string what = words.size() > 1 ? words[1] : "";
-  if (what == "error") {
-    error_ = RecipeText(words, 2);
-  } else if (what == "page") {
-    const auto [first, last] = RecipeRange(words.at(2));
-    for (uint64_t frame = first; frame <= last; ++frame) {
-      ExpectedPage page;
-      page.seed = frame;
-      page.state = words.at(3);
-      if (page.state == "mixed") {
-        for (size_t i = 4; i < words.size(); ++i) {
-          const size_t colon = words[i].find(':');
-          page.parts.emplace_back(words[i].substr(0, colon),
-                                  static_cast<uint32_t>(RecipeNumber(words[i].substr(colon + 1))));
-        }
-      } else if (words.size() > 4 && words[4] == "zeros") {
-        page.zeros = true;
-      } else if (words.size() > 4) {
-        page.seed = RecipeNumber(words[4]);
-      }
-      if (!pages_.emplace(frame, page).second) Bad("a page is expected twice");
-    }
-  } else if (what == "says") {
-    says_ = RecipeText(words, 2);
-  } else if (what == "incomplete") {
-    incomplete_ = true;
-  } else if (what == "info") {
-    info_.emplace_back(words.at(2), RecipeText(words, 3));
-  } else {
-    Bad("expects what?");
-  }
-}
-
-std::string RecipeRun::Check() {
-  if (!expects_) return "the recipe expects nothing\n";
-  std::vector<DumpInput> inputs;
+std::string RecipeRun::Check() const {
   Words names = open_;
   if (names.empty()) {
     for (const RecipeFile& file : files_) {
       if (!file.name.ends_with(".image")) names.push_back(file.name);
     }
   }
+  std::vector<DumpInput> inputs;
   for (const std::string& name : names) {
     inputs.push_back({name, std::make_shared<MemorySource>(Named(name).bytes)});
   }
-  DiagnosticSink sink;
-  const Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink, options_);
-  if (error_) {
-    if (dumps) {
-      Complain("opened, though an error is expected");
-    } else if (dumps.error().message.find(*error_) == std::string::npos) {
-      Complain("another error: " + dumps.error().message);
-    }
-    return wrong_;
-  }
-  if (!dumps) {
-    Complain("does not open: " + dumps.error().message);
-  } else if (dumps->size() != 1) {
-    Complain(fmt::format("{} dumps", dumps->size()));
-  } else {
-    CheckDump(dumps->front(), sink);
-  }
-  return wrong_;
-}
-
-void RecipeRun::CheckDump(const Dump& dump, const DiagnosticSink& sink) {
-  if (Ids(sink) != says_) Complain(fmt::format("says \"{}\", not \"{}\"", Ids(sink), says_));
-  if (dump.info.incomplete != incomplete_) {
-    Complain(incomplete_ ? "does not claim to be incomplete" : "claims to be incomplete");
-  }
-  if (incomplete_ && !sink.incomplete()) Complain("no diagnostic says that it is incomplete");
-  const std::map<std::string, std::string> info = {{"format", dump.info.format},
-                                                   {"detail", dump.info.format_detail},
-                                                   {"machine", dump.info.machine},
-                                                   {"compression", dump.info.compression}};
-  for (const auto& [key, value] : info_) {
-    if (key == "note") {
-      const bool found =
-          std::any_of(dump.notes.begin(), dump.notes.end(), [&value = value](const DumpNote& note) {
-            return value == note.name + " " + std::string(AsText(note.descriptor));
-          });
-      if (!found) Complain("no note: " + value);
-    } else if (info.at(key) != value) {
-      Complain(fmt::format("{} is \"{}\", not \"{}\"", key, info.at(key), value));
-    }
-  }
-  // Once in order, once against it: a context must not remember the wrong thing.
-  const auto context = dump.memory->MakeContext();
-  for (const auto& [frame, page] : pages_) CheckPage(dump, *context, frame, page);
-  for (auto it = pages_.rbegin(); it != pages_.rend() && wrong_.empty(); ++it) {
-    CheckPage(dump, *context, it->first, it->second);
-  }
-  CheckDescribed(dump);
-}
-
-void RecipeRun::CheckPage(const Dump& dump, DecodeContext& context, uint64_t frame,
-                          const ExpectedPage& want) {
-  const uint32_t size = dump.memory->page_size();
-  const PhysAddr base(frame * size);
-  Page page;
-  dump.memory->ReadPage(base, context, page);
-  std::string got;
-  for (const PageExtent& extent : page.extents) {
-    got += fmt::format("{}{}:{:#x}", got.empty() ? "" : " ", ToString(extent.state), extent.size);
-  }
-  std::string wanted;
-  if (want.state == "mixed") {
-    for (const auto& [state, bytes] : want.parts) {
-      wanted += fmt::format("{}{}:{:#x}", wanted.empty() ? "" : " ", state, bytes);
-    }
-  } else {
-    wanted = fmt::format("{}:{:#x}", want.state, size);
-  }
-  if (got != wanted) return Complain(fmt::format("page {:#x} is {}, not {}", frame, got, wanted));
-  const std::vector<std::byte> content =
-      want.zeros ? std::vector<std::byte>(size) : RecipePage(want.seed, size);
-  for (const PageExtent& extent : page.extents) {
-    const bool data = extent.state == ByteState::kData;
-    for (uint32_t i = extent.offset; i < extent.offset + extent.size; ++i) {
-      if (page.bytes[i] == (data ? content[i] : std::byte{0})) continue;
-      return Complain(fmt::format("page {:#x}: byte {:#x} is wrong", frame, i));
-    }
-  }
-  // What can be told without decoding is right, or too hopeful.
-  const ByteState hint = dump.memory->PageStateHint(base);
-  const PageExtent bad = page.FirstUnreadable(0, size);
-  const bool decoding = hint == ByteState::kData &&
-                        (bad.state == ByteState::kCorrupt || bad.state == ByteState::kTruncated);
-  if (hint != bad.state && !(IsReadable(hint) && IsReadable(bad.state)) && !decoding) {
-    Complain(fmt::format("page {:#x}: the hint is {}", frame, ToString(hint)));
-  }
-}
-
-// Every page that the dump describes, and every page it says it stores, is expected to be
-// something.
-void RecipeRun::CheckDescribed(const Dump& dump) {
-  const uint64_t size = dump.memory->page_size();
-  constexpr uint64_t kMaxPages = 100000;
-  constexpr unsigned kMaxComplaints = 20;
-  uint64_t pages = 0;
-  unsigned complaints = 0;
-  dump.memory->VisitRam([&](PhysRange range) {
-    for (uint64_t frame = range.first.value() / size; frame <= range.last.value() / size; ++frame) {
-      const auto page = pages_.find(frame);
-      if (page == pages_.end()) {
-        Complain(fmt::format("nothing is expected of page {:#x}", frame));
-        if (++complaints == kMaxComplaints) return false;
-      }
-      if (page != pages_.end() && page->second.state == "absent") {
-        Complain(fmt::format("page {:#x} is described", frame));
-      }
-      if (++pages > kMaxPages) return false;
-    }
-    return true;
-  });
-  std::set<uint64_t> stored;
-  dump.memory->VisitStored([&](PhysAddr base, uint32_t) {
-    stored.insert(base.value() / size);
-    return stored.size() < kMaxPages;
-  });
-  for (const auto& [frame, page] : pages_) {
-    const bool data = page.state == "data";
-    if (data && !stored.contains(frame)) {
-      Complain(fmt::format("page {:#x} is not visited as stored", frame));
-    }
-    if ((page.state == "excluded" || page.state == "absent" || page.state == "lost") &&
-        stored.contains(frame)) {
-      Complain(fmt::format("page {:#x} is visited as stored", frame));
-    }
-  }
+  return expectations_.Check(std::move(inputs), options_);
 }
 
 }  // namespace
-
-void RecipeFile::Put(uint64_t offset, size_t size, uint64_t value) {
-  if (size == 0 || size > 8 || offset > bytes.size() || size > bytes.size() - offset) {
-    Bad(fmt::format("{} bytes at {:#x} are outside of the file", size, offset));
-  }
-  for (size_t i = 0; i < size; ++i) {
-    const size_t shift = order == ByteOrder::kLittle ? i : size - 1 - i;
-    bytes[offset + i] = static_cast<std::byte>(value >> (8 * shift));
-  }
-}
-
-void RecipeFile::PutField(const std::string& field, uint64_t value) {
-  const auto place = fields.find(field);
-  if (place == fields.end()) Bad("no field " + field);
-  Put(place->second.offset, place->second.size, value);
-}
-
-RecipeKeys::RecipeKeys(const Words& words, size_t from) {
-  for (size_t i = from; i < words.size(); ++i) {
-    const size_t equals = words[i].find('=');
-    if (equals == std::string::npos) Bad("not KEY=VALUE: " + words[i]);
-    values_[words[i].substr(0, equals)] = words[i].substr(equals + 1);
-  }
-}
-
-std::string RecipeKeys::Text(const std::string& key, const std::string& fallback) {
-  const auto found = values_.extract(key);
-  return found.empty() ? fallback : found.mapped();
-}
-
-uint64_t RecipeKeys::Number(const std::string& key, uint64_t fallback) {
-  const auto found = values_.extract(key);
-  return found.empty() ? fallback : RecipeNumber(found.mapped());
-}
-
-void RecipeKeys::Done() const {
-  if (!values_.empty()) Bad("no such key: " + values_.begin()->first);
-}
-
-uint64_t RecipeNumber(const std::string& word) {
-  char* end = nullptr;
-  const bool negative = word.starts_with('-');
-  const uint64_t value = std::strtoull(word.c_str() + (negative ? 1 : 0), &end, 0);
-  if (word.empty() || *end != '\0') Bad("not a number: " + word);
-  return negative ? 0 - value : value;
-}
-
-std::pair<uint64_t, uint64_t> RecipeRange(const std::string& word) {
-  const size_t dash = word.find('-');
-  const uint64_t first = RecipeNumber(word.substr(0, dash));
-  if (dash == std::string::npos) return {first, first};
-  return {first, RecipeNumber(word.substr(dash + 1))};
-}
-
-std::string RecipeText(const Words& words, size_t from) {
-  std::string text;
-  for (size_t i = from; i < words.size(); ++i) text += (i == from ? "" : " ") + words[i];
-  for (size_t at; (at = text.find("\\n")) != std::string::npos;) text.replace(at, 2, "\n");
-  return text;
-}
-
-std::vector<std::byte> RecipePage(uint64_t seed, size_t size) {
-  std::vector<std::byte> page(size);
-  for (size_t i = 0; i < size; i += 8) {
-    StoreUnchecked<uint64_t>(page, i, (seed << 32) | (i / 64 + 1));
-  }
-  return page;
-}
-
-std::vector<std::byte> RecipeMemory(uint64_t first, uint64_t size, uint64_t seed) {
-  std::vector<std::byte> memory;
-  const uint64_t skip = first % kTestPage;
-  for (uint64_t done = 0; done < skip + size; done += kTestPage, ++seed) {
-    const std::vector<std::byte> page = RecipePage(seed, kTestPage);
-    memory.insert(memory.end(), page.begin(), page.end());
-  }
-  memory.erase(memory.begin(), memory.begin() + static_cast<ptrdiff_t>(skip));
-  memory.resize(static_cast<size_t>(size));
-  return memory;
-}
 
 std::vector<RecipeFile> MakeRecipe(std::string_view recipe) { return RecipeRun(recipe).files(); }
 

@@ -18,6 +18,9 @@ namespace dmaudit::test {
 
 using Words = std::vector<std::string>;
 
+// Throws std::runtime_error: a recipe must not say that.
+[[noreturn]] void RecipeError(const std::string& what);
+
 // A file under construction. Names for its places and fields are what mutations refer to.
 struct RecipeFile {
   struct Field {
