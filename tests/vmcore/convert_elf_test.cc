@@ -314,7 +314,7 @@ TEST_CASE("a note of missing memory that is damaged itself is a diagnostic") {
   std::vector<DumpNote> bad(5, good);
   bad[0].descriptor.pop_back();
   bad[1].descriptor.resize(7);
-  StoreUnchecked<uint32_t>(bad[2].descriptor, 0, 2);       // version
+  StoreUnchecked<uint32_t>(bad[2].descriptor, 0, 2);                           // version
   StoreUnchecked<uint64_t>(bad[3].descriptor, 8 + kMissingRangeSize, 0x8000);  // first, behind last
   StoreUnchecked<uint32_t>(bad[4].descriptor, 8 + kMissingRangeSize + 16, 4);  // state
   for (const DumpNote& note : bad) {

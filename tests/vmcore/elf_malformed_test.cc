@@ -109,7 +109,7 @@ TEST_CASE("ELF: a segment that makes no sense is a diagnostic, the others stay r
       {"memory size 0", SetSegment(1, "p_memsz", 0), ByteState::kData, "elf.segment-sizes"},
       {"both 0", [](ElfImage& i) { i.SetSegment(1, "p_filesz", 0).SetSegment(1, "p_memsz", 0); },
        ByteState::kAbsent, ""},
-      {"memory that wraps", SetSegment(1, "p_memsz", UINT64_MAX - 0xfffff + 1), ByteState::kAbsent,
+      {"memory that wraps", SetSegment(1, "p_memsz", UINT64_MAX - 0xfffff + 1), ByteState::kData,
        "elf.segment-wraps"},
       {"no physical address", SetSegment(1, "p_paddr", UINT64_MAX), ByteState::kAbsent,
        "elf.no-physical-address"},

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -88,11 +88,15 @@ class CopyCheck {
   bool differ_ = false;
 };
 
+// Of a segment's bytes in the file, those that the file is long enough for.
+uint64_t PresentSize(const ElfSegment& load, uint64_t source_size) {
+  return load.offset < source_size ? std::min(load.file_size, source_size - load.offset) : 0;
+}
+
 // Adds the stretches of one segment: what the file holds, what is cut off, what was left out.
 // False when there are too many.
 bool AddPieces(const ElfSegment& load, uint64_t source_size, SegmentMapBuilder& pieces) {
-  const uint64_t room = load.offset < source_size ? source_size - load.offset : 0;
-  const uint64_t present = std::min(load.file_size, room);
+  const uint64_t present = PresentSize(load, source_size);
   const uint64_t memory_size = std::max(load.file_size, load.memory_size);
   const auto add = [&](uint64_t from, uint64_t to, ByteState state) {
     if (from >= to) return true;
@@ -107,8 +111,8 @@ bool AddPieces(const ElfSegment& load, uint64_t source_size, SegmentMapBuilder& 
          add(load.file_size, memory_size, ByteState::kExcluded);
 }
 
-// True when the segment says where in physical memory it is.
-bool CheckRange(const ElfSegment& load, const std::string& path, DiagnosticSink& sink) {
+// Leaves of a segment what has an address in physical memory. False when nothing has.
+bool Place(ElfSegment& load, uint64_t source_size, const std::string& path, DiagnosticSink& sink) {
   // /proc/kcore: mapped, and nowhere in particular.
   if (load.physical_address == UINT64_MAX) {
     sink.Note("elf.no-physical-address", "{}: segment {}: states no physical address, not used",
@@ -117,11 +121,15 @@ bool CheckRange(const ElfSegment& load, const std::string& path, DiagnosticSink&
   }
   const uint64_t size = std::max(load.file_size, load.memory_size);
   if (size == 0) return false;
-  if (!PhysAddr(load.physical_address).Plus(size - 1)) {
+  const uint64_t behind_first = UINT64_MAX - load.physical_address;
+  if (size - 1 > behind_first) {
     sink.Incomplete("elf.segment-wraps",
                     "{}: segment {}: {:#x} bytes at {:#x} leave the physical address space", path,
                     load.index, size, load.physical_address);
-    return false;
+    // A size is wrong, or the address. What the file holds can still have its place, and no more is
+    // taken for RAM.
+    load.file_size = load.memory_size = PresentSize(load, source_size);
+    return load.file_size != 0 && load.file_size - 1 <= behind_first;
   }
   return true;
 }
@@ -163,22 +171,26 @@ Result<LoadSurvey> Survey(const ByteSource& source, const std::string& path,
   // As many differences as a kernel's map of itself can have, and more.
   constexpr size_t kMaxVotes = 4096;
   LoadSurvey survey;
-  std::map<uint64_t, unsigned> votes;
+  std::unordered_map<uint64_t, unsigned> votes;
   const Status read = VisitElfSegments(source, header, PT_LOAD, path, [&](const ElfSegment& load) {
     ++survey.loads;
     survey.kernel_half |= load.virtual_address >= kKernelHalf;
     if (load.physical_address == 0 || load.physical_address == UINT64_MAX) return true;
     survey.placed = true;
     const uint64_t difference = load.virtual_address - load.physical_address;
-    if (load.virtual_address < kKernelImage &&
-        (votes.size() < kMaxVotes || votes.contains(difference))) {
-      ++votes[difference];
+    if (load.virtual_address >= kKernelImage) return true;
+    if (const auto known = votes.find(difference); known != votes.end()) {
+      ++known->second;
+    } else if (votes.size() < kMaxVotes) {
+      votes.emplace(difference, 1);
     }
     return true;
   });
   if (!read) return tl::unexpected(read.error());
-  const auto most = std::max_element(
-      votes.begin(), votes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  // Of several that most say, the lowest.
+  const auto most = std::max_element(votes.begin(), votes.end(), [](const auto& a, const auto& b) {
+    return a.second != b.second ? a.second < b.second : a.first > b.first;
+  });
   if (most != votes.end()) survey.direct_map = most->first;
   return survey;
 }
@@ -210,7 +222,7 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
     if (live && load.physical_address == 0 && load.virtual_address != survey.direct_map) {
       load.physical_address = UINT64_MAX;
     }
-    if (!CheckRange(load, path, sink)) return true;
+    if (!Place(load, source.size(), path, sink)) return true;
     any = true;
     if (load.file_size > load.memory_size) {
       sink.Note("elf.segment-sizes", "{}: segment {}: file size {:#x} exceeds memory size {:#x}",

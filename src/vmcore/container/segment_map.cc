@@ -78,6 +78,9 @@ class SegmentMapBuilder::Active {
 
   // A piece that begins at `at`.
   void Push(uint32_t index, uint64_t at) {
+    // Below two that are better and last as long it comes up for nothing: copies of one piece,
+    // millions of them, are not kept.
+    if (heap_.size() >= 2 && Covers(heap_[0], index) && Covers(heap_[1], index)) return;
     // Ended ones below the top make it slow when they are many.
     if (heap_.size() >= purge_at_) {
       std::erase_if(heap_, [&](uint32_t i) { return pieces_[i].last < at; });
@@ -108,6 +111,11 @@ class SegmentMapBuilder::Active {
   }
 
  private:
+  // Whether `a` is better than `b` for as long as that lasts.
+  bool Covers(uint32_t a, uint32_t b) const {
+    return pieces_[a].last >= pieces_[b].last && Worse{pieces_}(b, a);
+  }
+
   struct Worse {
     const std::vector<Given>& pieces;
     bool operator()(uint32_t a, uint32_t b) const {
