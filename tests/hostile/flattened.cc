@@ -88,7 +88,19 @@ void AddFlattened(std::vector<HostileInput>& inputs) {
          s.erase(s.begin() + static_cast<ptrdiff_t>(RecordAt(image.bitmap1 / 4096)),
                  s.begin() + static_cast<ptrdiff_t>(RecordAt(image.descriptors / 4096)));
        },
-       "absent absent absent |"},
+       "refused: kdump page bitmap at 0x3000: not in a record of the stream"},
+      {"no record of the descriptors",
+       [&](Stream& s) {
+         s.erase(s.begin() + static_cast<ptrdiff_t>(RecordAt(image.descriptors / 4096)),
+                 s.begin() + static_cast<ptrdiff_t>(RecordAt(image.descriptors / 4096 + 1)));
+       },
+       "lost lost lost | kdump.lost-pages"},
+      {"no record of the sub header",
+       [&](Stream& s) {
+         s.erase(s.begin() + static_cast<ptrdiff_t>(RecordAt(1)),
+                 s.begin() + static_cast<ptrdiff_t>(RecordAt(2)));
+       },
+       "refused: kdump sub header at 0x1000: in no record of the stream"},
       {"the last record takes the header away",
        [](Stream& s) { Append(s, [](FlatStream& f) { f.Record(428, Stream(4)); }); },
        "refused: kdump header at 0x1ac: block size is 0x0"},

@@ -138,7 +138,9 @@ void AddKdump(std::vector<HostileInput>& inputs) {
        [](Image& i) {
          std::fill_n(i.bytes.begin() + static_cast<ptrdiff_t>(i.bitmap2), 4096, std::byte{0});
        },
-       "excluded excluded excluded |"},
+       "excluded excluded excluded | kdump.bitmap-short"},
+      {"second bitmap without a page", [](Image& i) { i.bytes[i.bitmap2] ^= std::byte{1U << 1}; },
+       "excluded elsewhere elsewhere | kdump.bitmap-short"},
       {"second bitmap all ones",
        [](Image& i) {
          std::fill_n(i.bytes.begin() + static_cast<ptrdiff_t>(i.bitmap2), 4096, std::byte{0xff});

@@ -93,10 +93,10 @@ uint64_t PresentSize(const ElfSegment& load, uint64_t source_size) {
   return load.offset < source_size ? std::min(load.file_size, source_size - load.offset) : 0;
 }
 
-// Adds the stretches of one segment: what the file holds, what is cut off, what was left out.
-// False when there are too many.
-bool AddPieces(const ElfSegment& load, uint64_t source_size, SegmentMapBuilder& pieces) {
-  const uint64_t present = PresentSize(load, source_size);
+// Adds the stretches of one segment: what the file holds, what a stream lost of that, what is cut
+// off, what was left out. False when there are too many.
+bool AddPieces(const ElfSegment& load, const ByteSource& source, SegmentMapBuilder& pieces) {
+  const uint64_t present = PresentSize(load, source.size());
   const uint64_t memory_size = std::max(load.file_size, load.memory_size);
   const auto add = [&](uint64_t from, uint64_t to, ByteState state) {
     if (from >= to) return true;
@@ -107,7 +107,14 @@ bool AddPieces(const ElfSegment& load, uint64_t source_size, SegmentMapBuilder& 
   };
   // The tail of a segment is what a filter left out (makedumpfile drops zero pages there too), not
   // zeros as in the ELF of a program.
-  return add(0, present, ByteState::kData) && add(present, load.file_size, ByteState::kTruncated) &&
+  for (uint64_t at = 0; at < present;) {
+    const FileOffset gap = source.FirstUnwritten(FileOffset(load.offset + at), present - at);
+    const uint64_t lost = gap.value() - load.offset;
+    if (!add(at, lost, ByteState::kData)) return false;
+    at = lost < present ? std::min(present, source.SkipHole(gap).value() - load.offset) : present;
+    if (!add(lost, at, ByteState::kLost)) return false;
+  }
+  return add(present, load.file_size, ByteState::kTruncated) &&
          add(load.file_size, memory_size, ByteState::kExcluded);
 }
 
@@ -214,7 +221,9 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
   SegmentMapBuilder pieces(static_cast<size_t>(survey.loads));
   bool fits = true;
   bool any = TakeMissing(path, dump.notes, pieces, fits, sink);
-  uint64_t cut = 0;  // segments that are not whole
+  uint64_t cut = 0;        // segments that are not whole
+  uint64_t unwritten = 0;  // segments with a gap in what a stream says of them
+  uint64_t gap = 0;        // where the first one is
   uint64_t end = 0;
   const auto add = [&](ElfSegment load) {
     // Segments of /proc/kcore that are not of the direct map (vmalloc, modules) state -1 as their
@@ -228,10 +237,13 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
       sink.Note("elf.segment-sizes", "{}: segment {}: file size {:#x} exceeds memory size {:#x}",
                 path, load.index, load.file_size, load.memory_size);
     }
-    fits = fits && AddPieces(load, source.size(), pieces);
+    fits = fits && AddPieces(load, source, pieces);
     if (load.file_size != 0) {
       const uint64_t load_end = CheckedAdd(load.offset, load.file_size).value_or(UINT64_MAX);
       if (load_end > source.size()) ++cut;
+      const uint64_t present = PresentSize(load, source.size());
+      const uint64_t written = source.FirstUnwritten(FileOffset(load.offset), present).value();
+      if (written - load.offset < present && unwritten++ == 0) gap = written;
       end = std::max(end, load_end);
     }
     KeepVirtual(load, std::max(load.file_size, load.memory_size), info);
@@ -249,6 +261,13 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
         "elf.truncated",
         "{}: {} of {} segments are not whole: they reach to {:#x}, the file ends at {:#x}", path,
         cut, survey.loads, end, source.size());
+  }
+  if (unwritten != 0) {
+    info.incomplete = true;
+    sink.Incomplete("elf.unwritten",
+                    "{}: {} of {} segments are not whole: no record of the stream has what is at "
+                    "{:#x}",
+                    path, unwritten, survey.loads, gap);
   }
   CopyCheck check(source, path, sink);
   std::optional<SegmentMap> map;

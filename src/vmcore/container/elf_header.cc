@@ -216,6 +216,13 @@ Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path)
                 path, *count, table, source.size());
   }
   header.table = FileOffset(table);
+  // As zeros they would be headers of nothing, and memory would be missing without a word.
+  if (source.FirstUnwritten(header.table, *count * entry_size).value() < *end) {
+    return Fail(ErrorCode::kMalformed,
+                "{}: ELF header: not all of the {} program headers at {:#x} are in a record of the "
+                "stream",
+                path, *count, table);
+  }
   return header;
 }
 

@@ -88,6 +88,7 @@ Result<std::shared_ptr<const FlattenedSource>> FlattenedSource::Open(
     return Fail(ErrorCode::kMalformed, "{}: flattened stream without a record", path);
   }
   source->SortPieces();
+  source->JoinRuns();
   return std::shared_ptr<const FlattenedSource>(source);
 }
 
@@ -170,6 +171,17 @@ void FlattenedSource::ResolveOverlaps() {
   pieces_ = std::move(out);
 }
 
+void FlattenedSource::JoinRuns() {
+  for (const Piece& piece : pieces_) {
+    const uint64_t end = piece.target + piece.size;
+    if (!runs_.empty() && runs_.back().end == piece.target) {
+      runs_.back().end = end;
+    } else {
+      runs_.push_back({piece.target, end});
+    }
+  }
+}
+
 size_t FlattenedSource::FirstEndingBehind(uint64_t offset) const {
   const auto it = std::partition_point(
       pieces_.begin(), pieces_.end(),
@@ -209,6 +221,17 @@ Result<size_t> FlattenedSource::ReadAt(FileOffset offset, std::span<std::byte> o
 FileOffset FlattenedSource::SkipHole(FileOffset offset) const {
   if (cut_ || offset.value() >= size_) return offset;
   return FileOffset(std::max(offset.value(), pieces_[FirstEndingBehind(offset.value())].target));
+}
+
+FileOffset FlattenedSource::FirstUnwritten(FileOffset offset, uint64_t size) const {
+  const uint64_t at = offset.value();
+  const FileOffset end(at + size);
+  // Reads of a cut stream, and behind the end, come up short.
+  if (cut_ || at >= size_) return end;
+  const auto run =
+      std::partition_point(runs_.begin(), runs_.end(), [at](const Run& r) { return r.end <= at; });
+  if (run->first > at) return size == 0 ? end : offset;
+  return run->end == size_ ? end : FileOffset(std::min(end.value(), run->end));
 }
 
 }  // namespace dmaudit

@@ -17,7 +17,7 @@ namespace dmaudit {
 
 // Records may come in any order and overlap: the later one holds. What no record covers is zero,
 // unless the stream is cut: then a record that was to come could have covered it, it is not known,
-// and a read stops there. Holds 24 bytes per record, no content.
+// and a read stops there. Holds 24 bytes per record and 16 per gap between them, no content.
 class FlattenedSource : public ByteSource {
  public:
   // Goes over the headers of all records. A stream that ends without its end record, or has a
@@ -31,6 +31,10 @@ class FlattenedSource : public ByteSource {
   // Comes up short also where a cut stream covers nothing, or ends within a record.
   Result<size_t> ReadAt(FileOffset offset, std::span<std::byte> out) const override;
   FileOffset SkipHole(FileOffset offset) const override;
+  // What no record of a whole stream covers: the format has it zero, and a stream that lost a
+  // record looks the same. makedumpfile and QEMU leave out the padding of headers and ends of
+  // bitmaps.
+  FileOffset FirstUnwritten(FileOffset offset, uint64_t size) const override;
 
   bool cut() const { return cut_; }
   uint64_t records() const { return records_; }
@@ -43,18 +47,26 @@ class FlattenedSource : public ByteSource {
     uint64_t source;
   };
 
+  // What is covered without a gap.
+  struct Run {
+    uint64_t first;
+    uint64_t end;
+  };
+
   FlattenedSource(std::shared_ptr<const ByteSource> stream, uint64_t size)
       : stream_(std::move(stream)), stream_size_(size) {}
 
   Status ReadRecords(const std::string& path, DiagnosticSink& sink);
   void SortPieces();
   void ResolveOverlaps();
+  void JoinRuns();
   // The first piece that ends behind `offset`.
   size_t FirstEndingBehind(uint64_t offset) const;
 
   std::shared_ptr<const ByteSource> stream_;
   uint64_t stream_size_;
   std::vector<Piece> pieces_;  // ascending, disjoint once open
+  std::vector<Run> runs_;      // ascending, disjoint once open
   uint64_t size_ = 0;
   uint64_t records_ = 0;
   bool cut_ = false;

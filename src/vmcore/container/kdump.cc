@@ -72,8 +72,30 @@ Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t
   return tail;
 }
 
-// Compares what the headers of a file announce with what it holds. False when something is missing.
-Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSink& sink) {
+// Whether there are more descriptors than `pages`: all writers put the data of the first ones right
+// behind the last one.
+Result<bool> HasMoreDescriptors(const KdumpFile& file, uint64_t pages) {
+  const KdumpHeader& header = file.header;
+  const uint64_t end = header.descriptors.value() + pages * KdumpDescriptor::kSize;
+  if (pages == 0) return file.source->size() > end;
+  std::vector<std::byte> raw(
+      static_cast<size_t>(std::min(pages, kTailWindow) * KdumpDescriptor::kSize));
+  const Result<size_t> got = file.source->ReadAt(header.descriptors, raw);
+  if (!got) return tl::unexpected(got.error());
+  uint64_t lowest = UINT64_MAX;
+  for (size_t at = 0; *got - at >= KdumpDescriptor::kSize; at += KdumpDescriptor::kSize) {
+    const uint64_t offset =
+        KdumpDescriptor::Parse(std::span(raw).subspan(at, KdumpDescriptor::kSize), header.order)
+            .offset;
+    if (offset != 0) lowest = std::min(lowest, offset);
+  }
+  return lowest != UINT64_MAX && lowest > end;
+}
+
+// Compares what the headers of a file announce with what it holds; `stored_pages` by a bitmap that
+// is known as a whole or not. False when something is missing.
+Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, bool whole_bitmap,
+                      DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
   const ByteSource& source = *file.source;
   bool whole = true;
@@ -86,6 +108,9 @@ Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSi
       header.descriptors.value() + stored_pages * KdumpDescriptor::kSize;
   const Result<Tail> tail = ScanTail(source, header.descriptors, stored_pages, header.order);
   if (!tail) return Within(file.path, tail.error());
+  const uint64_t written =
+      source.FirstUnwritten(header.descriptors, descriptors_end - header.descriptors.value())
+          .value();
   const uint64_t end = std::max(descriptors_end, tail->end);
   if (end > source.size()) {
     missing("kdump.truncated",
@@ -93,10 +118,25 @@ Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSi
   }
   if ((header.status & kKdumpIncomplete) != 0) {
     missing("kdump.incomplete", "the dump says that it is incomplete, pages are missing");
+  } else if (written < descriptors_end) {
+    missing("kdump.lost-pages",
+            fmt::format("page descriptors at {:#x} are in no record of the stream: the pages that "
+                        "are there are not known",
+                        written));
   } else if (tail->lost != 0) {
     missing("kdump.lost-pages",
             fmt::format("its writer stopped early: at least {} pages announced were never stored",
                         tail->lost));
+  }
+  // Descriptors belong to the set bits in order: one bit that is lost gives pages the content of
+  // others. (Where a stream shows which, nothing is taken from there on.)
+  const Result<bool> more = HasMoreDescriptors(file, stored_pages);
+  if (!more) return Within(file.path, more.error());
+  if (!header.split && whole_bitmap && *more) {
+    missing("kdump.bitmap-short",
+            fmt::format("page bitmap at {:#x}: {} pages, and the file has descriptors for more: "
+                        "pages are missing, and may have the content of others",
+                        header.second_bitmap.value(), stored_pages));
   }
   const std::optional<uint64_t> erase_end =
       CheckedAdd(header.eraseinfo.offset.value(), header.eraseinfo.size);
@@ -153,27 +193,57 @@ struct Bitmaps {
   PageBitmap stored;
   std::unique_ptr<const PageBitmap> ram;  // null when there is one bitmap
   bool agree = false;                     // everything stored is RAM by the first bitmap
+  bool unwritten = false;                 // a stream lacks what is behind known()
 };
+
+// Loads a bitmap up to where a stream lost a record of it, as far as that shows. A gap is zeros by
+// the format, and no page is what zeros say. QEMU leaves out the end of both bitmaps, behind the
+// last page of RAM; nobody leaves out anything before what is there, or all.
+Result<PageBitmap> LoadBitmap(const KdumpFile& file, FileOffset at, bool& unwritten) {
+  const KdumpHeader& header = file.header;
+  const ByteSource& source = *file.source;
+  const uint64_t end = at.value() + ((header.max_mapnr - 1) / 8 + 1);
+  const FileOffset gap = source.FirstUnwritten(at, end - at.value());
+  const uint64_t known = std::min(header.max_mapnr, (gap.value() - at.value()) * 8);
+  if (known == header.max_mapnr) return PageBitmap::Load(source, at, known);
+  if (gap == at || source.SkipHole(gap).value() < end) {
+    unwritten = true;
+    return PageBitmap::Load(source, at, known);
+  }
+  Result<PageBitmap> whole = PageBitmap::Load(source, at, header.max_mapnr);
+  if (!whole || at != header.second_bitmap) return whole;
+  const uint64_t pages = whole->Rank(header.end_frame) - whole->Rank(header.start_frame);
+  const Result<bool> more = HasMoreDescriptors(file, pages);
+  if (!more) return tl::unexpected(more.error());
+  if (!*more) return whole;
+  unwritten = true;
+  return PageBitmap::Load(source, at, known);
+}
 
 Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
-  Result<PageBitmap> stored =
-      PageBitmap::Load(*file.source, header.second_bitmap, header.max_mapnr);
+  bool unwritten = false;
+  Result<PageBitmap> stored = LoadBitmap(file, header.second_bitmap, unwritten);
   if (!stored) return Within(file.path, stored.error());
-  Bitmaps bitmaps{*std::move(stored), nullptr, false};
+  Bitmaps bitmaps{*std::move(stored), nullptr, false, false};
   uint64_t known = bitmaps.stored.known();
   if (header.two_bitmaps()) {
-    Result<PageBitmap> first =
-        PageBitmap::Load(*file.source, header.first_bitmap, header.max_mapnr);
+    Result<PageBitmap> first = LoadBitmap(file, header.first_bitmap, unwritten);
     if (!first) return Within(file.path, first.error());
     known = std::min(known, first->known());
     bitmaps.ram = std::make_unique<const PageBitmap>(*std::move(first));
   }
+  bitmaps.unwritten = unwritten;
   if (bitmaps.stored.known() == 0) {
-    return Fail(ErrorCode::kMalformed, "{}: kdump page bitmap at {:#x}: not in the file", file.path,
-                header.second_bitmap.value());
+    return Fail(ErrorCode::kMalformed, "{}: kdump page bitmap at {:#x}: not in {}", file.path,
+                header.second_bitmap.value(), unwritten ? "a record of the stream" : "the file");
   }
-  if (known < header.max_mapnr) {
+  if (unwritten) {
+    sink.Incomplete("kdump.bitmap-unwritten",
+                    "{}: kdump page bitmaps: no record of the stream says what is stored from page "
+                    "frame {:#x} on",
+                    file.path, known);
+  } else if (known < header.max_mapnr) {
     sink.Incomplete("kdump.bitmap-truncated",
                     "{}: kdump page bitmaps: what is stored is not known from page frame {:#x} on",
                     file.path, known);
@@ -239,7 +309,7 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
 
   Result<Bitmaps> bitmaps = LoadBitmaps(first, sink);
   if (!bitmaps) return tl::unexpected(bitmaps.error());
-  dump.info.incomplete = bitmaps->stored.known() < header.max_mapnr;
+  dump.info.incomplete = bitmaps->unwritten || bitmaps->stored.known() < header.max_mapnr;
   uint32_t status = 0;
   for (const KdumpFile& file : files) {
     status |= file.header.status;
@@ -250,7 +320,8 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
     }
     const uint64_t pages =
         bitmaps->stored.Rank(file.header.end_frame) - bitmaps->stored.Rank(file.header.start_frame);
-    const Result<bool> whole = CheckEnd(file, pages, sink);
+    const bool whole_bitmap = bitmaps->stored.known() == header.max_mapnr;
+    const Result<bool> whole = CheckEnd(file, pages, whole_bitmap, sink);
     if (!whole) return tl::unexpected(whole.error());
     dump.info.incomplete |= !*whole;
   }
@@ -263,7 +334,8 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
   dump.info.incomplete |= served < bitmaps->stored.count();
   dump.memory = std::make_unique<KdumpMemory>(
       KdumpPages{header.block_size, header.order, header.max_mapnr, std::move(bitmaps->ram),
-                 std::move(bitmaps->stored), bitmaps->agree},
+                 std::move(bitmaps->stored), bitmaps->agree,
+                 bitmaps->unwritten ? ByteState::kLost : ByteState::kTruncated},
       parts);
   return dump;
 }

@@ -139,6 +139,11 @@ Status HeaderParser::ReadSub() {
   if (Status read = ReadWhole(FileOffset(header_.block_size), sub, "sub header"); !read) {
     return read;
   }
+  // As zeros it would make a whole dump out of a part, whose descriptors are those of other pages.
+  if (source_.FirstUnwritten(FileOffset(header_.block_size), 1).value() == header_.block_size) {
+    return Fail(ErrorCode::kMalformed, "{}: kdump sub header at {:#x}: in no record of the stream",
+                path_, header_.block_size);
+  }
   ReadSubFields(sub);
   return ReadSplit(sub);
 }

@@ -85,9 +85,9 @@ ByteState KdumpMemory::FrameState(uint64_t frame) const {
   if (pages_.stored.Test(frame)) return ByteState::kData;
   if (frame >= pages_.frames) return ByteState::kAbsent;
   // A bitmap that is cut does not say what is behind.
-  if (frame >= pages_.stored.known()) return ByteState::kTruncated;
+  if (frame >= pages_.stored.known()) return pages_.behind_bitmap;
   if (pages_.ram == nullptr) return ByteState::kAbsent;
-  if (frame >= pages_.ram->known()) return ByteState::kTruncated;
+  if (frame >= pages_.ram->known()) return pages_.behind_bitmap;
   return pages_.ram->Test(frame) ? ByteState::kExcluded : ByteState::kAbsent;
 }
 
@@ -123,8 +123,14 @@ ByteState KdumpMemory::Judge(const Part& part, const KdumpDescriptor& descriptor
     return ByteState::kCorrupt;
   }
   const uint64_t end = part.source->size();
-  const bool whole = descriptor.offset <= end && descriptor.size <= end - descriptor.offset;
-  return whole ? ByteState::kData : ByteState::kTruncated;
+  if (descriptor.offset > end || descriptor.size > end - descriptor.offset) {
+    return ByteState::kTruncated;
+  }
+  const FileOffset first = FileOffset(descriptor.offset);
+  return part.source->FirstUnwritten(first, descriptor.size).value() - first.value() ==
+                 descriptor.size
+             ? ByteState::kData
+             : ByteState::kLost;
 }
 
 ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context& context,
@@ -298,8 +304,7 @@ void KdumpMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& vis
   pages_.stored.VisitRuns([&](uint64_t first, uint64_t last) {
     for (uint64_t frame = first; frame <= last;) {
       const DescriptorStream::Step step = descriptors.At(frame, last);
-      // Offset 0: never written.
-      if (step.descriptor && step.descriptor->offset != 0 &&
+      if (step.descriptor && step.state != ByteState::kLost &&
           !visit(PhysAddr(frame << page_shift_), step.descriptor->size)) {
         return false;
       }

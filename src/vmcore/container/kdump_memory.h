@@ -39,6 +39,8 @@ struct KdumpPages {
   std::unique_ptr<const PageBitmap> ram;
   PageBitmap stored;
   bool ram_has_stored = false;  // known: every frame of `stored` is one of `ram`
+  // Of the frames behind what is known() of a bitmap.
+  ByteState behind_bitmap = ByteState::kTruncated;
 };
 
 // Where the pages of frames first .. end - 1 are: the n-th frame that is stored, counted from

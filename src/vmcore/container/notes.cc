@@ -72,6 +72,12 @@ void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::
     return;
   }
   area.resize(*got);
+  const uint64_t written = source.FirstUnwritten(offset, area.size()).value() - offset.value();
+  if (written < area.size()) {
+    sink.Incomplete("note.truncated", "{}: notes at {:#x}: no record of the stream has {:#x}",
+                    context, offset.value(), offset.value() + written);
+    area.resize(static_cast<size_t>(written));
+  }
   ParseNotes(area, offset, context, notes, sink, order);
 }
 

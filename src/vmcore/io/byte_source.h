@@ -28,6 +28,13 @@ class ByteSource {
   // The first position at or after `offset` that may hold a byte other than zero: lets readers of
   // sparse files skip the holes. At most max(offset, size()).
   virtual FileOffset SkipHole(FileOffset offset) const { return offset; }
+
+  // The first position of `size` bytes from `offset` on that reads as zero only because nothing
+  // says what is there, and a writer of dumps would have said it; offset + size where there is
+  // none. Holes that a file system keeps are none: somebody made the file that long.
+  virtual FileOffset FirstUnwritten(FileOffset offset, uint64_t size) const {
+    return FileOffset(offset.value() + size);
+  }
 };
 
 }  // namespace dmaudit

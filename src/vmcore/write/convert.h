@@ -36,8 +36,8 @@ struct ElfOptions {
 
 // Writes `dump` to `path`, which appears complete or not at all: byte for byte where its segments
 // end inside a page. What is excluded, lost, truncated or corrupt is in no segment, and a note says
-// what it is. Pages of zeros are holes in the file. The notes of `description` are set here. The memory it takes does not grow with the
-// dump.
+// what it is. Pages of zeros are holes in the file. The notes of `description` are set here. The
+// memory it takes does not grow with the dump.
 Result<ElfSummary> ConvertToElf(const Dump& dump, ElfDescription description,
                                 const ElfOptions& options, const std::string& path);
 
