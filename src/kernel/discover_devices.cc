@@ -317,8 +317,18 @@ class DeviceReader {
     }
     const StructView info = View(KernelVa(*pointer), "device_domain_info");
     // Other drivers keep other things there; this one points back.
-    if (Integer(info, "dev") != device.address().value()) return std::nullopt;
+    if (Integer(info, "dev") != PointedBackTo(device)) return std::nullopt;
     return info;
+  }
+
+  // What device_domain_info.dev is for `device`: a struct pci_dev up to 3.14, which all devices of
+  // the driver were then, the struct device within it later.
+  std::optional<uint64_t> PointedBackTo(const StructView& device) const {
+    const Result<MemberLayout> back = kernel_.types.Member("device_domain_info", "dev");
+    if (!back || back->struct_name != "pci_dev") return device.address().value();
+    const Result<MemberLayout> inside = kernel_.types.Member("pci_dev", "dev");
+    if (!inside) return std::nullopt;
+    return device.address().value() - inside->bit_offset / 8;
   }
 
   // The requester id under which the VT-d driver attached a device that is not PCI.

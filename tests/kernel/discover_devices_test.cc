@@ -252,9 +252,40 @@ TEST_CASE("what the driver's own records attach a device to") {
       CHECK(look.device().attached->did == 9);
     }
   }
+  for (const unsigned levels : {3U, 4U, 5U}) {
+    const Look generic([](MachineScene& s) { s.generic_page_tables = true; },
+                       [&](MachineScene& s) { s.Attach(0xb000000, levels); });
+    CHECK(generic.scene.sink.diagnostics().empty());
+    REQUIRE(generic.device().attached);
+    CHECK(generic.device().attached->root == PhysAddr(0xb000000));
+    CHECK(generic.device().attached->levels == levels);
+    CHECK(generic.device().attached->did == 9);
+  }
   for (const unsigned depth : {1U, 2U, 3U}) {
     const Look deep(nullptr, [&](MachineScene& s) { s.Attach(0xb000000, 4, depth); });
     CHECK(deep.device().attached->did == 9);
+  }
+}
+
+TEST_CASE("the driver's data points back to a struct pci_dev or to the struct device in it") {
+  for (const bool pci : {false, true}) {
+    CAPTURE(pci);
+    const auto attached = [pci](uint64_t distance) {
+      const Look look(
+          [pci](MachineScene& s) {
+            s.has_dev_iommu = false;
+            s.info_of_pci_dev = pci;
+            s.domain_ids = MachineScene::DomainIds::kOne;
+          },
+          [&](MachineScene& s) {
+            s.Attach(0xb000000, 3);
+            s.SetWord("info", "device_domain_info.dev",
+                      (pci ? s.At("pci0") : s.At("pci0.dev")) + distance);
+          });
+      return look.device().attached.has_value();
+    };
+    CHECK(attached(0));
+    CHECK_FALSE(attached(8));
   }
 }
 

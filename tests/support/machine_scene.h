@@ -70,6 +70,8 @@ class MachineScene {
   std::vector<Device> devices = {{0, 0x08, "nvme"}};
   // How a domain keeps its ids: one for all units, an array by unit, an xarray by unit.
   enum class DomainIds { kOne, kArray, kXarray } domain_ids = DomainIds::kXarray;
+  bool generic_page_tables = false;  // true: domains keep their tables as 6.19 and later do
+  bool info_of_pci_dev = false;      // true: the driver's data points to a struct pci_dev (to 3.15)
   // A device that is not PCI, attached under 0000:f0:01.0, in the group of the first device.
   bool platform_device = false;
   uint32_t name_length = 13;
@@ -160,11 +162,15 @@ class MachineScene {
     } else {
       Put(device + offsets_.at("device.archdata"), At("info"));
     }
-    SetWord("info", "device_domain_info.dev", device);
+    SetWord("info", "device_domain_info.dev", info_of_pci_dev ? At("pci0") : device);
     SetWord("info", "device_domain_info.iommu", At("iommu0"));
     SetWord("info", "device_domain_info.domain", At("own"));
-    SetWord("own", "dmar_domain.pgd", kDirect + root);
-    SetWord("own", "dmar_domain.agaw", levels - 2);
+    if (generic_page_tables) {
+      Put(At("own") + offsets_.at("dmar_domain.") + 8, (kDirect + root) | (levels - 1));
+    } else {
+      SetWord("own", "dmar_domain.pgd", kDirect + root);
+      SetWord("own", "dmar_domain.agaw", levels - 2);
+    }
     SetWord("own-info", "iommu_domain_info.did", 9);
     if (domain_ids == DomainIds::kOne) SetWord("own", "dmar_domain.id", 9);
     if (domain_ids == DomainIds::kArray) SetWord("own", "dmar_domain.iommu_did", 9);
@@ -368,6 +374,7 @@ class MachineScene {
                           {"sysdata", pointer, 8},
                           {"number", u8, 1}});
     Structure("pci_sysdata", {{"domain", u32, 4}, {"node", u32, 4}});
+    const uint32_t pci_dev = btf_.next_id();
     Structure("pci_dev", {{"bus_list", list, 16},
                           {"bus", pointer, 8},
                           {"devfn", u32, 4},
@@ -396,9 +403,21 @@ class MachineScene {
     Structure("xarray", {{"xa_flags", u32, 4}, {"xa_head", pointer, 8}});
     Structure("xa_node", {{"shift", u8, 1}, {"slots", btf_.Array(pointer, 64), 64 * 8}});
     Structure("iommu_domain_info", {{"iommu", pointer, 8}, {"did", u16, 2}});
+    // The tables of either stage, at the same place.
+    const uint32_t common =
+        btf_.Struct("pt_common", 8, {{"top_of_table", btf_.Int("uintptr_t", 8), 0}});
+    const uint32_t first = btf_.Struct("pt_x86_64", 8, {{"common", common, 0}});
+    const uint32_t second = btf_.Struct("pt_vtdss", 8, {{"common", common, 0}});
+    const uint32_t fspt =
+        btf_.Struct("pt_iommu_x86_64", 16, {{"iommu", pointer, 0}, {"x86_64_pt", first, 64}});
+    const uint32_t sspt =
+        btf_.Struct("pt_iommu_vtdss", 16, {{"iommu", pointer, 0}, {"vtdss_pt", second, 64}});
+    const uint32_t either =
+        btf_.Struct("", 16, {{"fspt", fspt, 0}, {"sspt", sspt, 0}}, BtfKind::kUnion);
     Structure("dmar_domain",
-              {{"pgd", pointer, 8},
-               {"agaw", u32, 4},
+              {{"", either, 16, generic_page_tables},
+               {"pgd", pointer, 8, !generic_page_tables},
+               {"agaw", u32, 4, !generic_page_tables},
                {"id", u32, 4, domain_ids == DomainIds::kOne},
                {"iommu_did", btf_.Array(u16, 16), 32, domain_ids == DomainIds::kArray},
                {"iommu_array", xarray, 16, domain_ids == DomainIds::kXarray}});
@@ -406,7 +425,7 @@ class MachineScene {
                                      {"segment", u32, 4, has_segment},
                                      {"bus", u8, 1},
                                      {"devfn", u8, 1},
-                                     {"dev", pointer, 8},
+                                     {"dev", btf_.Pointer(info_of_pci_dev ? pci_dev : device), 8},
                                      {"iommu", pointer, 8},
                                      {"domain", pointer, 8}});
   }
