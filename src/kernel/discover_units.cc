@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/number.h"
+#include "kernel/scope_array.h"
 #include "kernel/type_view.h"
 
 namespace dmaudit {
@@ -141,20 +142,12 @@ class UnitReader {
   void ReadScope() {
     const Result<uint64_t> covers_rest = drhd_.Integer("include_all");
     const Result<uint64_t> count = drhd_.Integer("devices_cnt");
-    const Result<KernelVa> devices = drhd_.Pointer("devices");
-    const Result<uint64_t> stride = kernel_.types.SizeOf("dmar_dev_scope");
-    if (!covers_rest || *covers_rest != 0 || !count || *count > kMaxScope || !devices || !stride) {
-      return;
-    }
+    if (!covers_rest || *covers_rest != 0 || !count || *count > kMaxScope) return;
     uint64_t present = 0;
-    for (uint64_t i = 0; i < *count; ++i) {
-      const std::optional<KernelVa> at = devices->Plus(i * *stride);
-      if (!at) return;
-      const Result<KernelVa> device =
-          StructView(kernel_.reader, kernel_.types, *at, "dmar_dev_scope").Pointer("dev");
-      if (!device) return;
-      if (device->value() != 0) ++present;
-    }
+    const auto add = [&](const std::optional<ScopeDevice>& device) {
+      present += device.has_value();
+    };
+    if (!VisitScopeDevices(kernel_, drhd_, *count, add)) return;
     unit_.scope_devices.Add(present, Origin::kKernelObject, drhd_.Place("devices"));
   }
 

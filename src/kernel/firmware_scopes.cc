@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernel/kernel_view.h"
+#include "kernel/scope_array.h"
 #include "kernel/type_view.h"
 
 namespace dmaudit {
@@ -128,37 +129,23 @@ class ScopeReader {
 
   void ReadDevices(const List& list, const StructView& unit, FirmwareScope& scope) {
     const Result<uint64_t> count = unit.Integer("devices_cnt");
-    const Result<KernelVa> array = unit.Pointer("devices");
     if (!count) return Failed(list, count.error());
-    if (!array) return Failed(list, array.error());
     if (*count > kMaxScopeDevices - devices_) {
       return Failed(list,
                     {ErrorCode::kLimit, fmt::format("{} lists {} devices", scope.place, *count)});
     }
     devices_ += *count;
-    const Result<uint64_t> stride = kernel_.types.SizeOf("dmar_dev_scope");
-    if (!stride) return Failed(list, stride.error());
-    for (uint64_t i = 0; i < *count; ++i) {
-      const std::optional<KernelVa> at = array->Plus(i * *stride);
-      if (!at) return Failed(list, {ErrorCode::kMalformed, "out of the address space"});
-      const StructView entry(kernel_.reader, kernel_.types, *at, "dmar_dev_scope");
-      const Result<KernelVa> device = entry.Pointer("dev");
-      if (!device) return Failed(list, device.error());
-      if (device->value() == 0) {
+    const auto add = [&](const std::optional<ScopeDevice>& device) {
+      if (!device) {
         ++scope.absent;
-        continue;
-      }
-      const Result<uint64_t> bus = entry.Integer("bus");
-      const Result<uint64_t> devfn = entry.Integer("devfn");
-      if (!bus) return Failed(list, bus.error());
-      if (!devfn) return Failed(list, devfn.error());
-      if (!scope.segment) {
+      } else if (!scope.segment) {
         ++scope.unplaced;
-        continue;
+      } else {
+        scope.devices.push_back(Bdf{*scope.segment, device->bus, device->devfn});
       }
-      scope.devices.push_back(
-          Bdf{*scope.segment, static_cast<uint8_t>(*bus), static_cast<uint8_t>(*devfn)});
-    }
+    };
+    const Status visited = VisitScopeDevices(kernel_, unit, *count, add);
+    if (!visited) Failed(list, visited.error());
   }
 
   const KernelView& kernel_;

@@ -53,6 +53,31 @@ TEST_CASE("what firmware declared, list by list") {
   CHECK(look.scopes.scopes[3].devices == std::vector<Bdf>{{1, 0, 8}, {1, 2, 0}});
 }
 
+TEST_CASE("a kernel whose scopes are arrays of pointers to PCI devices") {
+  const auto with_old_scopes = [](MachineScene& s) { s.scopes_of_pci_dev = true; };
+  const Look look([](MachineScene& s) { s.AddScope("rmrr", 0x7000000, 0x70fffff); },
+                  with_old_scopes);
+  CHECK(look.scene.sink.diagnostics().empty());
+  CHECK(look.scopes.complete);
+  REQUIRE(look.scopes.scopes.size() == 2);
+  CHECK(look.scopes.scopes[1].devices == std::vector<Bdf>{{0, 0, 8}, {0, 2, 0}});
+  CHECK(look.scopes.scopes[1].absent == 1);
+  // The devices are other objects; one that the dump leaves out ends its scope, and is named.
+  const Look lost(
+      [](MachineScene& s) {
+        s.AddScope("rmrr", 0x7000000, 0x70fffff);
+        uint64_t second = 0;
+        REQUIRE(MemorySession(s.memory())
+                    .ReadU64(PhysAddr(MachineScene::Physical(s.At("rmrr0-devices") + 8)), second)
+                    .ok());
+        s.memory().SetPageState(PhysAddr(MachineScene::Physical(second)), ByteState::kExcluded);
+      },
+      with_old_scopes);
+  CHECK_FALSE(lost.scopes.complete);
+  CHECK(lost.scopes.scopes[1].devices == std::vector<Bdf>{{0, 0, 8}});
+  CHECK(lost.scene.Count("kernel.unreadable", Effect::kNote) == 1);
+}
+
 TEST_CASE("a kernel before 5.15 has no SATC list") {
   const Look look(nullptr, [](MachineScene& s) {
     std::erase_if(s.variables, [](const MachineScene::Variable& variable) {

@@ -72,6 +72,7 @@ class MachineScene {
   enum class DomainIds { kOne, kArray, kXarray } domain_ids = DomainIds::kXarray;
   bool generic_page_tables = false;  // true: domains keep their tables as 6.19 and later do
   bool info_of_pci_dev = false;      // true: the driver's data points to a struct pci_dev (to 3.15)
+  bool scopes_of_pci_dev = false;    // true: scopes are arrays of struct pci_dev * (to 3.14)
   // A device that is not PCI, attached under 0000:f0:01.0, in the group of the first device.
   bool platform_device = false;
   uint32_t name_length = 13;
@@ -199,13 +200,17 @@ class MachineScene {
     SetWord(name, type + ".end_address", last);
     SetWord(name, type + ".devices", At(name + "-devices"));
     SetWord(name, type + ".devices_cnt", 3);
-    const uint64_t size = (offsets_.at("dmar_dev_scope.devfn") + 8) / 8 * 8;
     uint64_t at = At(name + "-devices");
     for (const uint64_t id : {uint64_t{0x0800}, uint64_t{0x0002}, uint64_t{0}}) {
+      if (scopes_of_pci_dev) {
+        Put(at, id == 0 ? 0 : ScopeDevice(id & 0xff, id >> 8));
+        at += 8;
+        continue;
+      }
       Put(at + offsets_.at("dmar_dev_scope.dev"), id == 0 ? 0 : At(name));
       memory_->WriteU32(PhysAddr(Physical(at + offsets_.at("dmar_dev_scope.bus"))),
                         static_cast<uint32_t>(id));
-      at += size;
+      at += (offsets_.at("dmar_dev_scope.devfn") + 8) / 8 * 8;
     }
   }
   // One more piece of the loaded crash kernel.
@@ -253,6 +258,16 @@ class MachineScene {
     return address;
   }
 
+  // A struct pci_dev that only scopes lead to.
+  uint64_t ScopeDevice(uint64_t bus, uint64_t devfn) {
+    const std::string name = fmt::format("scope-device{}", places_.size());
+    const uint64_t device = Allocate(name);
+    const uint64_t its_bus = Allocate(name + "-bus");
+    SetWord(name + "-bus", "pci_bus.number", bus);
+    SetWord(name, "pci_dev.bus", its_bus);
+    SetWord(name, "pci_dev.devfn", devfn);
+    return device;
+  }
   struct Field {
     std::string name;
     uint32_t type;
@@ -306,7 +321,9 @@ class MachineScene {
     for (const char* name : {"acpi_dmar_reserved_memory", "acpi_dmar_atsr", "acpi_dmar_satc"}) {
       Structure(name, {{"header", u32, 4}, {"reserved", u16, 2}, {"segment", u16, 2}});
     }
-    Structure("dmar_dev_scope", {{"dev", pointer, 8}, {"bus", u8, 1}, {"devfn", u8, 1}});
+    if (!scopes_of_pci_dev) {
+      Structure("dmar_dev_scope", {{"dev", pointer, 8}, {"bus", u8, 1}, {"devfn", u8, 1}});
+    }
     const uint32_t device = btf_.next_id();
     Structure("iommu_device", {{"list", list, 16}, {"ops", pointer, 8}, {"dev", pointer, 8}});
     Structure("intel_iommu", {{"reg", pointer, 8},
