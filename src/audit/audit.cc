@@ -12,6 +12,7 @@
 #include "audit/identity.h"
 #include "audit/reservation.h"
 #include "audit/reserved_regions.h"
+#include "audit/view_comparison.h"
 
 namespace dmaudit {
 namespace {
@@ -132,6 +133,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   const bool none = result.machine.reservations && result.machine.reservations->empty();
   if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();
   builder.Add(CheckReservedRegions(result, attachments.rules, session));
+  builder.Add(CompareViews(result, session));
   result.findings = builder.Take();
 
   for (const AuditedUnit& unit : result.units) result.accounting += unit.accounting;

@@ -72,6 +72,15 @@ struct AuditedDevice {
   DmaAbility ability = DmaAbility::kUnknown;
 };
 
+// Devices that the kernel attached to page tables, by whether the entries of the hardware say the
+// same (audit/view_comparison.h): attached = agree + differ + unknown.
+struct ViewCounts {
+  uint64_t attached = 0;
+  uint64_t agree = 0;
+  uint64_t differ = 0;
+  uint64_t unknown = 0;
+};
+
 struct AuditResult {
   MachineState machine;
   // Set when only some devices were audited: nothing here speaks of the others.
@@ -81,6 +90,7 @@ struct AuditResult {
   std::vector<AuditedDevice> devices;  // in unit, then device, then PASID order
   std::vector<Finding> findings;       // most severe first
   WalkAccounting accounting;           // of all entries
+  ViewCounts views;
   uint64_t pages_read = 0;
 
   // Reasons why something that could hold a finding was not seen; empty means complete.

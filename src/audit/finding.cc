@@ -75,6 +75,27 @@ const FindingKind kRegionNotMapped = {
     "memory that firmware wants a device to reach (RMRR) is not mapped for it",
     "The device's requests to it are refused. Nothing reaches the crash kernel by it; faults and a "
     "device that stopped may come from it."};
+const FindingKind kViewRoot = {
+    "view.root", Severity::kWarning,
+    "a device is translated by other page tables than those of the domain that the kernel has it "
+    "in",
+    "A defect of the kernel, or damage: what the kernel mapped and unmapped for the device is not "
+    "what the device can reach. The reach that is reported is that of the entry."};
+const FindingKind kViewDomainId = {
+    "view.domain-id", Severity::kWarning,
+    "a device's entry has another domain id than the domain that the kernel has it in",
+    "Cached translations are tagged with the entry's id and invalidated by the kernel's: the "
+    "device "
+    "may have gone on using mappings that are in no table any more."};
+const FindingKind kViewType = {
+    "view.type", Severity::kWarning,
+    "a device is in hardware pass-through, and the kernel has it in a domain that translates",
+    "The device reaches all memory, the crash kernel included, and the kernel does not know."};
+const FindingKind kViewNoEntry = {
+    "view.no-entry", Severity::kWarning,
+    "the kernel has a device in a domain, and the tables translate nothing for the device",
+    "The unit refuses the device's requests, or the tables that were read are not the ones in "
+    "use."};
 const FindingKind kDeviceTlb = {"device.device-tlb", Severity::kInfo,
                                 "devices may use translations that they cached themselves (ATS)",
                                 "Requests that a device marks as translated bypass the tables; "
@@ -87,11 +108,25 @@ const FindingKind kCrashKernelNotLoaded = {"crashkernel.not-loaded", Severity::k
                                            "The reservation was idle memory at the crash."};
 
 namespace {
-constexpr std::array kAll = {&kOverlapCmaHeld,        &kOverlapWritable, &kOverlapCma,
-                             &kOverlapReadOnly,       &kIdentityDomain,  &kNoIommu,
-                             &kPassThrough,           &kTranslationOff,  &kUnitIgnored,
-                             &kRegionOverCrashKernel, &kRegionInRam,     &kNoCrashKernel,
-                             &kCrashKernelNotLoaded,  &kDeviceTlb,       &kRegionNotMapped};
+constexpr std::array kAll = {&kOverlapCmaHeld,
+                             &kOverlapWritable,
+                             &kOverlapCma,
+                             &kOverlapReadOnly,
+                             &kIdentityDomain,
+                             &kNoIommu,
+                             &kPassThrough,
+                             &kTranslationOff,
+                             &kUnitIgnored,
+                             &kRegionOverCrashKernel,
+                             &kRegionInRam,
+                             &kViewDomainId,
+                             &kViewNoEntry,
+                             &kViewRoot,
+                             &kViewType,
+                             &kNoCrashKernel,
+                             &kCrashKernelNotLoaded,
+                             &kDeviceTlb,
+                             &kRegionNotMapped};
 }  // namespace
 
 std::span<const FindingKind* const> All() { return kAll; }

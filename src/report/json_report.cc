@@ -295,6 +295,12 @@ void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const Dia
   json.Key("entries");
   WriteAccounting(json, result.accounting);
   json.Key("pages_read").Number(result.pages_read);
+  json.Key("kernel_view").BeginObject();
+  json.Key("attached").Number(result.views.attached);
+  json.Key("agree").Number(result.views.agree);
+  json.Key("differ").Number(result.views.differ);
+  json.Key("unknown").Number(result.views.unknown);
+  json.EndObject();
   json.EndObject();
   WriteDiagnostics(json, sink);
   json.EndObject();

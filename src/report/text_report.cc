@@ -417,6 +417,13 @@ class TextReport {
                     a.visited, a.tables, a.leaves, a.not_present, a.dead, a.rejected, a.unreadable,
                     Count(result_.pages_read, "page")),
         out_);
+    const ViewCounts& views = result_.views;
+    WriteWrapped(
+        "  ",
+        fmt::format("kernel's records held against the tables for {}: {} agree, {} differ, "
+                    "{} not known",
+                    Count(views.attached, "device"), views.agree, views.differ, views.unknown),
+        out_);
   }
 
   const DumpInfo& input_;

@@ -116,6 +116,24 @@ class Translations(unittest.TestCase):
         self.assertIn("trace.empty", self.bad([], machine.MODES["off"]))
 
 
+class Views(unittest.TestCase):
+    @staticmethod
+    def good(agree=3, differ=0, unknown=0, findings=(), stage="second"):
+        report = {"coverage": {"kernel_view": {"attached": agree + differ + unknown, "agree": agree, "differ": differ,
+                                               "unknown": unknown}},
+                  "findings": [{"id": name} for name in findings], "devices": [{"stage": stage}]}
+        return checks.views(report)[0].good
+
+    def test_only_agreement_will_do(self):
+        self.assertTrue(self.good())
+        self.assertFalse(self.good(differ=1))
+        self.assertFalse(self.good(unknown=1))
+        self.assertFalse(self.good(findings=["view.root"]))
+        self.assertTrue(self.good(findings=["reach.passthrough"]))
+        self.assertFalse(self.good(agree=0))
+        self.assertTrue(self.good(agree=0, stage="passthrough"))
+
+
 class Debugfs(unittest.TestCase):
     SAID = {
         "groups": ["1 DMA 0000:00:04.0 nvme", "2 DMA 0000:00:1f.0 -", "2 DMA 0000:00:1f.2 ahci"],

@@ -298,6 +298,16 @@ def devices(said, report):
                   "; ".join(wrong[:3]) or f"{count} values agree{'' if complete else ', but the list has gaps'}")]
 
 
+def views(report):
+    """The driver's records and the tables are one: a kernel that runs has no difference to find."""
+    counts = report["coverage"]["kernel_view"]
+    found = [finding["id"] for finding in report["findings"] if finding["id"].startswith("view.")]
+    translated = [device for device in report["devices"] if device["stage"] != "passthrough"]
+    good = not found and not counts["differ"] and not counts["unknown"] and (counts["agree"] > 0 or not translated)
+    return [Check("views", good, f"{counts['attached']} devices attached by the kernel: {counts['agree']} agree, "
+                                 f"{counts['differ']} differ, {counts['unknown']} not known")]
+
+
 def reserved(said, mappings):
     """Direct regions of a translating group are mapped 1:1."""
     members, kinds = {}, {}

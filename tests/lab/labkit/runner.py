@@ -201,6 +201,7 @@ class Run:
             if mode.holds:
                 yield from checks.held("held", machine.HELD, said, mappings)
         yield from checks.devices(said, report)
+        yield from checks.views(report)
         yield from checks.reservation(said, report)
         if cell.size == "la57":
             yield from checks.five_levels(said)
