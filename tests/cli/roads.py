@@ -32,17 +32,22 @@ def differing(one, other):
     return [key for key, value in facts(one).items() if theirs[key] != value]
 
 
-def applies(roads, report):
-    """Whether the ways that were forced led anywhere."""
+def applies(roads, whole, report):
+    """Whether the ways that were forced led anywhere; `whole` is the report by all ways."""
     kernel = report["kernel"]
     if kernel["symbols_from"].startswith("none") or kernel["types_from"].startswith("none"):
+        return False
+    # What all ways together had to search for, the kernel's list does not lead to: the structures of
+    # the units are not in the dump.
+    if "kernel-list" in roads and any(unit["rtaddr"] and unit["rtaddr"]["origin"] == "search"
+                                      for unit in whole["units"]):
         return False
     return "log-search" not in roads or all(unit["rtaddr"] for unit in report["units"])
 
 
 def same_report(roads, whole, report):
     """(whether the ways apply to this dump, what differs from the report by all ways)."""
-    if not applies(roads, report):
+    if not applies(roads, whole, report):
         return False, ""
     wrong = differing(whole, report)
     # Units of the log are never certain, what the kernel's own list gives is.
