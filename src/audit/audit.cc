@@ -12,6 +12,7 @@
 #include "audit/identity.h"
 #include "audit/reservation.h"
 #include "audit/reserved_regions.h"
+#include "audit/unit_coverage.h"
 #include "audit/view_comparison.h"
 
 namespace dmaudit {
@@ -129,6 +130,8 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
     if (result.domains[i].identity != IdentityKind::kWhole) builder.AddOverlaps(i, overlaps);
   }
   builder.AddReach();
+  result.coverage = CoverageOf(result);
+  builder.Add(CheckCoverage(result, sink));
   // Where a reservation is missed, that there is none is no fact to report.
   const bool none = result.machine.reservations && result.machine.reservations->empty();
   if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "audit/finding.h"
@@ -81,6 +82,15 @@ struct ViewCounts {
   uint64_t unknown = 0;
 };
 
+// Whether a device is behind a unit, by the scopes that firmware declared.
+enum class Coverage : uint8_t {
+  kUnknown,
+  kUnit,  // some unit translates what it sends
+  kNone,  // no unit does: it reaches all memory
+};
+// "unknown", "unit", "none".
+std::string_view ToString(Coverage coverage);
+
 struct AuditResult {
   MachineState machine;
   // Set when only some devices were audited: nothing here speaks of the others.
@@ -88,6 +98,7 @@ struct AuditResult {
   std::vector<AuditedUnit> units;
   std::vector<AuditedDomain> domains;
   std::vector<AuditedDevice> devices;  // in unit, then device, then PASID order
+  std::vector<Coverage> coverage;      // of MachineState::inventory.devices, in its order
   std::vector<Finding> findings;       // most severe first
   WalkAccounting accounting;           // of all entries
   ViewCounts views;

@@ -59,6 +59,13 @@ const FindingKind kUnitIgnored = {
 const FindingKind kNoIommu = {"reach.no-iommu", Severity::kWarning,
                               "the kernel knows no IOMMU, or drives none",
                               "Every bus master reaches all memory, the crash kernel included."};
+const FindingKind kNoUnit = {"reach.no-unit", Severity::kWarning,
+                             "a PCI device is behind no unit, by the scopes that firmware declares",
+                             "No unit's scope names the device, its physical function or a bridge "
+                             "above it, and no unit takes "
+                             "the rest of its segment (INCLUDE_ALL): nothing translates its "
+                             "requests, they reach all memory, "
+                             "the crash kernel included."};
 const FindingKind kRegionOverCrashKernel = {
     "rmrr.crash-kernel", Severity::kWarning,
     "memory that firmware wants devices to reach (RMRR) lies over the crash kernel's memory",
@@ -108,25 +115,13 @@ const FindingKind kCrashKernelNotLoaded = {"crashkernel.not-loaded", Severity::k
                                            "The reservation was idle memory at the crash."};
 
 namespace {
-constexpr std::array kAll = {&kOverlapCmaHeld,
-                             &kOverlapWritable,
-                             &kOverlapCma,
-                             &kOverlapReadOnly,
-                             &kIdentityDomain,
-                             &kNoIommu,
-                             &kPassThrough,
-                             &kTranslationOff,
-                             &kUnitIgnored,
-                             &kRegionOverCrashKernel,
-                             &kRegionInRam,
-                             &kViewDomainId,
-                             &kViewNoEntry,
-                             &kViewRoot,
-                             &kViewType,
-                             &kNoCrashKernel,
-                             &kCrashKernelNotLoaded,
-                             &kDeviceTlb,
-                             &kRegionNotMapped};
+constexpr std::array kAll = {&kOverlapCmaHeld,  &kOverlapWritable,       &kOverlapCma,
+                             &kOverlapReadOnly, &kIdentityDomain,        &kNoIommu,
+                             &kNoUnit,          &kPassThrough,           &kTranslationOff,
+                             &kUnitIgnored,     &kRegionOverCrashKernel, &kRegionInRam,
+                             &kViewDomainId,    &kViewNoEntry,           &kViewRoot,
+                             &kViewType,        &kNoCrashKernel,         &kCrashKernelNotLoaded,
+                             &kDeviceTlb,       &kRegionNotMapped};
 }  // namespace
 
 std::span<const FindingKind* const> All() { return kAll; }

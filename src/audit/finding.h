@@ -39,6 +39,7 @@ extern const FindingKind kIdentityDomain;
 extern const FindingKind kTranslationOff;
 extern const FindingKind kUnitIgnored;
 extern const FindingKind kNoIommu;
+extern const FindingKind kNoUnit;
 extern const FindingKind kRegionOverCrashKernel;
 extern const FindingKind kRegionInRam;
 extern const FindingKind kRegionNotMapped;

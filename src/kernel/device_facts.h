@@ -62,8 +62,11 @@ struct DeviceFacts {
   std::optional<uint16_t> vendor;
   std::optional<uint16_t> device;
   std::optional<uint32_t> class_code;  // 24 bits: class, subclass, interface
-  std::optional<bool> bridge;          // header type 1 or 2: forwards requests of others
-  std::optional<std::string> driver;   // empty: none bound
+  // The requester ids by which firmware's scopes can name it: its own, or its physical function's
+  // where it is a virtual one, then those of the bridges above it. Nothing when not all are known.
+  std::optional<std::vector<Bdf>> path;
+  std::optional<bool> bridge;         // header type 1 or 2: forwards requests of others
+  std::optional<std::string> driver;  // empty: none bound
   // The kernel has bus mastering switched on (pci_dev.is_busmaster). The bit of the device itself
   // can differ: firmware sets it, and so does the user of a VFIO device.
   std::optional<bool> bus_master;

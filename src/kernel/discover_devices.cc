@@ -26,6 +26,9 @@ constexpr uint64_t kDeferredInfo = UINT64_MAX - 1;
 
 // Level of a generic page table's top, beside its address.
 constexpr uint64_t kTopLevel = 7;
+// Bridges above a device: several times what real machines stack up. Each takes a bus number, of
+// which a segment has 256.
+constexpr size_t kMaxBridges = 32;
 // XA_CHUNK_SIZE of 64-bit kernels.
 constexpr uint64_t kXarraySlots = 64;
 
@@ -147,6 +150,58 @@ class DeviceReader {
     return number;
   }
 
+  // Where a part of it cannot be read nothing is told here: it matters only where no unit covers
+  // the rest of the segment.
+  std::optional<std::vector<Bdf>> PathOf(const StructView& pci) {
+    KernelVa own = pci.address();
+    if (pci.Has("is_virtfn")) {
+      const Result<uint64_t> is_virtual = pci.Integer("is_virtfn");
+      if (!is_virtual) return std::nullopt;
+      if (*is_virtual != 0) {
+        const Result<KernelVa> physical = pci.Pointer("physfn");
+        if (!physical) return std::nullopt;
+        own = *physical;
+      }
+    }
+    const StructView device = View(own, "pci_dev");
+    const std::optional<Bdf> bdf = IdOf(device);
+    const Result<KernelVa> bus = device.Pointer("bus");
+    if (!bdf || !bus) return std::nullopt;
+    auto known = bridges_.find(bus->value());
+    if (known == bridges_.end()) {
+      known = bridges_.emplace(bus->value(), BridgesAbove(*bus)).first;
+    }
+    if (!known->second) return std::nullopt;
+    std::vector<Bdf> path{*bdf};
+    path.insert(path.end(), known->second->begin(), known->second->end());
+    return path;
+  }
+
+  std::optional<std::vector<Bdf>> BridgesAbove(KernelVa bus) {
+    std::vector<Bdf> bridges;
+    for (;;) {
+      const Result<KernelVa> bridge = View(bus, "pci_bus").Pointer("self");
+      if (!bridge) return std::nullopt;
+      if (bridge->value() == 0) return bridges;
+      if (bridges.size() == kMaxBridges) return std::nullopt;
+      const StructView device = View(*bridge, "pci_dev");
+      const std::optional<Bdf> bdf = IdOf(device);
+      const Result<KernelVa> above = device.Pointer("bus");
+      if (!bdf || !above) return std::nullopt;
+      bridges.push_back(*bdf);
+      bus = *above;
+    }
+  }
+
+  std::optional<Bdf> IdOf(const StructView& device) {
+    const Result<uint64_t> devfn = device.Integer("devfn");
+    const Result<KernelVa> bus = device.Pointer("bus");
+    if (!devfn || *devfn > 0xff || !bus) return std::nullopt;
+    const auto [segment, number] = NumberOf(*bus);
+    if (!segment || !number || *segment > 0xffff) return std::nullopt;
+    return Bdf{static_cast<uint16_t>(*segment), *number, static_cast<uint8_t>(*devfn)};
+  }
+
   void AddPci(const StructView& pci) {
     if (!seen_.insert(pci.address().value()).second) return;
     told_ = false;
@@ -180,6 +235,7 @@ class DeviceReader {
             fmt::format("{:04x}:{:02x}:{:02x}.{:x}", *segment, *number, *devfn >> 3, *devfn & 7);
       }
     }
+    facts.path = PathOf(pci);
     const Result<KernelVa> device = pci.AddressOf("dev");
     if (device) AddDevice(View(*device, "device"), facts);
     inventory_.devices.push_back(std::move(facts));
@@ -463,6 +519,7 @@ class DeviceReader {
   std::unordered_set<uint64_t> seen_;          // pci_bus and pci_dev
   std::unordered_set<uint64_t> in_inventory_;  // struct device
   std::unordered_map<uint64_t, BusNumber> bus_numbers_;
+  std::unordered_map<uint64_t, std::optional<std::vector<Bdf>>> bridges_;  // above a bus
   std::unordered_map<uint64_t, std::optional<std::string>> drivers_;
   std::unordered_map<uint64_t, size_t> groups_;
 };

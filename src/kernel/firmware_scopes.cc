@@ -33,7 +33,7 @@ class ScopeReader {
   explicit ScopeReader(const KernelView& kernel) : kernel_(kernel) {}
 
   FirmwareScopes Read() {
-    out_.complete = true;
+    out_.complete = out_.units_complete = true;
     for (const List& list : kLists) ReadList(list);
     return std::move(out_);
   }
@@ -43,6 +43,7 @@ class ScopeReader {
     ReportFailure(kernel_.sink, Effect::kNote,
                   fmt::format("{} (scopes that firmware declares)", list.symbol), error);
     out_.complete = false;
+    if (list.kind == ScopeKind::kUnit) out_.units_complete = false;
   }
 
   void ReadList(const List& list) {
@@ -69,10 +70,18 @@ class ScopeReader {
     if (list.kind == ScopeKind::kReservedMemory && !ReadRange(list, unit, scope)) return;
     if (*list.flag != '\0') {
       const Result<uint64_t> flag = unit.Integer(list.flag);
-      scope.flag = flag && *flag != 0;
+      scope.flag = std::nullopt;
+      if (flag) {
+        scope.flag = *flag != 0;
+      } else {
+        Failed(list, flag.error());
+      }
     }
     ReadSegment(list, unit, scope);
-    ReadDevices(list, unit, scope);
+    if (const Status read = ReadDevices(unit, scope); !read) {
+      scope.whole = false;
+      Failed(list, read.error());
+    }
     out_.scopes.push_back(std::move(scope));
   }
 
@@ -94,7 +103,11 @@ class ScopeReader {
   void ReadSegment(const List& list, const StructView& unit, FirmwareScope& scope) {
     if (list.kind == ScopeKind::kUnit) {
       const Result<uint64_t> segment = unit.Integer("segment");
-      if (segment) scope.segment = static_cast<uint16_t>(*segment);
+      if (segment) {
+        scope.segment = static_cast<uint16_t>(*segment);
+      } else {
+        Failed(list, segment.error());
+      }
       return;
     }
     const Result<KernelVa> header = unit.Pointer("hdr");
@@ -127,12 +140,11 @@ class ScopeReader {
     return only;
   }
 
-  void ReadDevices(const List& list, const StructView& unit, FirmwareScope& scope) {
+  Status ReadDevices(const StructView& unit, FirmwareScope& scope) {
     const Result<uint64_t> count = unit.Integer("devices_cnt");
-    if (!count) return Failed(list, count.error());
+    if (!count) return tl::unexpected<Error>(count.error());
     if (*count > kMaxScopeDevices - devices_) {
-      return Failed(list,
-                    {ErrorCode::kLimit, fmt::format("{} lists {} devices", scope.place, *count)});
+      return Fail(ErrorCode::kLimit, "{} lists {} devices", scope.place, *count);
     }
     devices_ += *count;
     const auto add = [&](const std::optional<ScopeDevice>& device) {
@@ -144,8 +156,7 @@ class ScopeReader {
         scope.devices.push_back(Bdf{*scope.segment, device->bus, device->devfn});
       }
     };
-    const Status visited = VisitScopeDevices(kernel_, unit, *count, add);
-    if (!visited) Failed(list, visited.error());
+    return VisitScopeDevices(kernel_, unit, *count, add);
   }
 
   const KernelView& kernel_;

@@ -30,8 +30,10 @@ struct FirmwareScope {
   std::optional<PhysRange> range;     // of an RMRR
   // A unit or ATSR for everything of the segment that no other names; a SATC whose devices need
   // ATS.
-  bool flag = false;
+  // Nothing: it could not be read.
+  std::optional<bool> flag = false;
   std::vector<Bdf> devices;  // those of the list that exist; bridges stand for what is behind them
+  bool whole = true;         // every entry of its list was read
   uint64_t unplaced = 0;     // devices that exist, and whose segment is not known
   uint64_t absent = 0;       // entries of the list without a device
   Origin origin = Origin::kKernelObject;
@@ -41,6 +43,7 @@ struct FirmwareScope {
 struct FirmwareScopes {
   // Every list was read to its end.
   bool complete = false;
+  bool units_complete = false;        // the list of units was
   std::vector<FirmwareScope> scopes;  // in the order of ScopeKind, then of their lists
 };
 

@@ -141,6 +141,17 @@ class Distinct {
   std::vector<std::string> texts_;
 };
 
+// Devices behind no unit; no table names them.
+template <typename Add>
+void ForEachUntranslated(const AuditResult& result, Add add) {
+  for (size_t i = 0; i < result.coverage.size(); ++i) {
+    if (result.coverage[i] != Coverage::kNone) continue;
+    const DeviceFacts& device = result.machine.inventory.devices[i];
+    if (!result.filter || result.filter->Matches(*device.bdf)) add(device);
+  }
+}
+constexpr std::string_view kUntranslated = "all memory, untranslated (behind no unit)";
+
 }  // namespace
 
 std::string ReachText(const AuditedDomain& domain) {
@@ -187,6 +198,16 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
                        MasterText(facts), Safe(result.units[device.unit].state.name),
                        std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
+  ForEachUntranslated(result, [&](const DeviceFacts& device) {
+    if (limit == 0) {
+      ++rows.left_out;
+      return;
+    }
+    --limit;
+    rows.table.AddRow({ToString(*device.bdf), "-", DriverText(&device),
+                       GroupText(GroupOf(result, &device)), TypeText(result, &device),
+                       MasterText(&device), "none", "-", std::string(kUntranslated)});
+  });
   return rows;
 }
 
@@ -223,6 +244,16 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
                          std::to_string(domain.space.did.value), Reach(domain, device_tlb)});
     }
   }
+  ForEachUntranslated(result, [&](const DeviceFacts& device) {
+    if (limit == 0) {
+      ++rows.left_out;
+      return;
+    }
+    --limit;
+    rows.table.AddRow({ToString(*device.bdf), DriverText(&device),
+                       GroupText(GroupOf(result, &device)), TypeText(result, &device),
+                       MasterText(&device), "none", "-", std::string(kUntranslated)});
+  });
   return rows;
 }
 

@@ -25,7 +25,7 @@ struct DeviceRows {
   size_t left_out = 0;  // rows beyond the limit
 };
 
-// Requesters that the tables know, one row each, with their PASIDs.
+// Requesters that the tables know, one row each, with their PASIDs; then devices behind no unit.
 DeviceRows RequesterTable(const AuditResult& result, size_t limit);
 // The same in brief: devices that share a domain and a group are one row.
 DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit);

@@ -10,8 +10,9 @@
 
 namespace dmaudit {
 
-void WriteDeviceFacts(JsonWriter& json, const DeviceFacts& device,
-                      const DeviceInventory& inventory) {
+void WriteDeviceFacts(JsonWriter& json, const AuditResult& result, size_t index) {
+  const DeviceInventory& inventory = result.machine.inventory;
+  const DeviceFacts& device = inventory.devices[index];
   const auto hex = [&json](auto value) { json.Hex(uint64_t{value}); };
   const auto flag = [&json](bool value) { json.Bool(value); };
   const auto type = [&json](DomainType value) { json.String(ToString(value)); };
@@ -44,6 +45,12 @@ void WriteDeviceFacts(JsonWriter& json, const DeviceFacts& device,
     json.Key("place").String(fmt::format("dmar_domain @ {:#x}", domain.address.value()));
     json.EndObject();
   });
+  json.Key("behind_unit");
+  if (result.coverage[index] == Coverage::kUnknown) {
+    json.Null();
+  } else {
+    json.Bool(result.coverage[index] == Coverage::kUnit);
+  }
   json.Key("held_by_user").Bool(HeldByUser(device, inventory));
   json.Key("dma_ability").String(ToString(AbilityOf(device, inventory)));
   json.Key("place").String(
@@ -64,7 +71,7 @@ void WriteOtherDevices(JsonWriter& json, const AuditResult& result) {
     if (attached[i]) continue;
     // With a filter the report speaks of the chosen devices alone.
     if (result.filter && !(device.bdf && result.filter->Matches(*device.bdf))) continue;
-    WriteDeviceFacts(json, device, inventory);
+    WriteDeviceFacts(json, result, i);
   }
   json.EndArray();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "audit/unit_coverage.h"
 #include "report/json_devices.h"
 #include "report/json_parts.h"
 #include "report/json_writer.h"
@@ -122,6 +123,7 @@ void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
   json.Key("firmware_scopes").BeginObject();
   json.Key("complete").Bool(scopes.complete);
   json.Key("scopes").BeginArray();
+  const auto flag = [&json](bool value) { json.Bool(value); };
   for (const FirmwareScope& scope : scopes.scopes) {
     json.BeginObject();
     json.Key("kind").String(ToString(scope.kind));
@@ -129,9 +131,9 @@ void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
     if (scope.registers) json.Key("register_base").Hex(scope.registers->value());
     if (scope.range) WriteRange(json, *scope.range);
     if (scope.kind == ScopeKind::kUnit || scope.kind == ScopeKind::kAtsRoot) {
-      json.Key("covers_rest").Bool(scope.flag);
+      WriteIfKnown(json, "covers_rest", scope.flag, flag);
     } else if (scope.kind == ScopeKind::kAtsDevices) {
-      json.Key("ats_required").Bool(scope.flag);
+      WriteIfKnown(json, "ats_required", scope.flag, flag);
     }
     json.Key("devices").BeginArray();
     for (const Bdf& bdf : scope.devices) json.String(ToString(bdf));
@@ -187,9 +189,8 @@ void WriteDevices(JsonWriter& json, const AuditResult& result) {
     json.Key("stage").String(ToString(domain.space.stage));
     json.Key("device_tlb").Bool(device.device_tlb);
     json.Key("dma_ability").String(ToString(device.ability));
-    WriteIfKnown(json, "facts", device.facts, [&](size_t index) {
-      WriteDeviceFacts(json, result.machine.inventory.devices[index], result.machine.inventory);
-    });
+    WriteIfKnown(json, "facts", device.facts,
+                 [&](size_t index) { WriteDeviceFacts(json, result, index); });
     json.EndObject();
   }
   json.EndArray();
@@ -300,6 +301,12 @@ void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const Dia
   json.Key("agree").Number(result.views.agree);
   json.Key("differ").Number(result.views.differ);
   json.Key("unknown").Number(result.views.unknown);
+  json.EndObject();
+  const CoverageCounts counts = CountCoverage(result);
+  json.Key("behind_unit").BeginObject();
+  json.Key("yes").Number(counts.unit);
+  json.Key("no").Number(counts.none);
+  json.Key("unknown").Number(counts.unknown);
   json.EndObject();
   json.EndObject();
   WriteDiagnostics(json, sink);

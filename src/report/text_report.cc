@@ -5,6 +5,7 @@
 #include <array>
 #include <map>
 
+#include "audit/unit_coverage.h"
 #include "base/text.h"
 #include "dmar/hw/global_status_register.h"
 #include "dmar/hw/root_table_address_register.h"
@@ -334,10 +335,11 @@ class TextReport {
       if (scope.absent != 0) {
         names += fmt::format("{}{} absent", names.empty() ? "" : ", ", scope.absent);
       }
-      if (scope.flag && scope.kind != ScopeKind::kAtsDevices) {
-        names += names.empty() ? "all others" : ", all others";
+      const bool flag = scope.flag.value_or(false);
+      if (scope.kind != ScopeKind::kAtsDevices && (flag || !scope.flag)) {
+        names += fmt::format("{}all others{}", names.empty() ? "" : ", ", flag ? "" : "?");
       }
-      std::string what = scope.flag && scope.kind == ScopeKind::kAtsDevices ? "ATS required" : "-";
+      std::string what = flag && scope.kind == ScopeKind::kAtsDevices ? "ATS required" : "-";
       if (scope.registers) what = fmt::format("registers {:x}", scope.registers->value());
       if (scope.range) {
         what = fmt::format("{} ({})", FormatRange(*scope.range), HumanSize(scope.range->size()));
@@ -394,10 +396,10 @@ class TextReport {
   }
 
   void Devices() {
-    if (!result_.devices.empty()) {
+    const DeviceRows rows = options_.verbose ? RequesterTable(result_, SIZE_MAX)
+                                             : BriefDeviceTable(result_, kBriefRows);
+    if (!rows.table.empty()) {
       Heading("Devices");
-      const DeviceRows rows = options_.verbose ? RequesterTable(result_, SIZE_MAX)
-                                               : BriefDeviceTable(result_, kBriefRows);
       rows.table.Write(out_);
       MoreRows(rows.left_out, 0, "row");
     }
@@ -424,6 +426,14 @@ class TextReport {
                     "{} not known",
                     Count(views.attached, "device"), views.agree, views.differ, views.unknown),
         out_);
+    const CoverageCounts counts = CountCoverage(result_);
+    if (counts.unit + counts.none + counts.unknown == 0) return;
+    WriteWrapped("  ",
+                 fmt::format("PCI devices by firmware's scopes: {} behind a unit, {} behind none, "
+                             "{} not known{}",
+                             counts.unit, counts.none, counts.unknown,
+                             result_.machine.inventory.complete ? "" : "; not all are listed"),
+                 out_);
   }
 
   const DumpInfo& input_;

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <optional>
+#include <vector>
 
 #include "kernel/machine.h"
 #include "support/machine_scene.h"
@@ -78,6 +80,38 @@ TEST_CASE("devices behind bridges and of several groups come in order of their i
   CHECK(look.device(1).name == "0000:00:04.0");
   CHECK(look.device(2).name == "0000:01:00.0");
   CHECK(look.group(2).id == 3U);
+}
+
+// Of a device on bus 1.
+std::optional<std::vector<Bdf>> PathAfter(const std::function<void(MachineScene&)>& change) {
+  const Look look(
+      [](MachineScene& s) {
+        s.devices = {{1, 0x10, ""}, {0, 0x20, "pcieport"}, {0, 0x08, ""}};
+      },
+      [&](MachineScene& s) {
+        s.SetWord("bus1", "pci_bus.self", s.At("pci1"));
+        change(s);
+      });
+  CHECK(look.inventory.complete);
+  return look.device(2).path;
+}
+
+TEST_CASE("firmware's scopes can name a device, its physical function, and the bridges above") {
+  CHECK(PathAfter([](MachineScene&) {}) == std::vector<Bdf>{{0, 1, 0x10}, {0, 0, 0x20}});
+  CHECK(PathAfter([](MachineScene& s) {
+          s.SetByte("pci0", "pci_dev.is_virtfn", 1);
+          s.SetWord("pci0", "pci_dev.physfn", s.At("pci2"));
+        }) == std::vector<Bdf>{{0, 0, 0x08}});
+}
+
+TEST_CASE("a path of which a part is not known is not known") {
+  CHECK_FALSE(PathAfter([](MachineScene& s) { s.SetWord("bus1", "pci_bus.self", 8); }));
+  CHECK_FALSE(PathAfter([](MachineScene& s) {
+    s.SetByte("pci0", "pci_dev.is_virtfn", 1);
+    s.SetWord("pci0", "pci_dev.physfn", 8);
+  }));
+  // A bridge above itself.
+  CHECK_FALSE(PathAfter([](MachineScene& s) { s.SetWord("bus0", "pci_bus.self", s.At("pci1")); }));
 }
 
 TEST_CASE("each kind of domain is told by its number") {

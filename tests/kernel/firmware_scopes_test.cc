@@ -42,6 +42,9 @@ TEST_CASE("what firmware declared, list by list") {
   CHECK(unit.kind == ScopeKind::kUnit);
   CHECK(unit.registers == PhysAddr(MachineScene::kRegisters));
   CHECK(unit.devices.empty());
+  CHECK(unit.flag == true);
+  CHECK(unit.segment == 0);
+  CHECK(unit.whole);
   const FirmwareScope& region = look.scopes.scopes[1];
   CHECK(region.kind == ScopeKind::kReservedMemory);
   CHECK(region.segment == 0);
@@ -116,6 +119,32 @@ TEST_CASE("where units are of two segments its own is not known, and its devices
   CHECK_FALSE(region.segment);
   CHECK(region.devices.empty());
   CHECK(region.unplaced == 2);
+}
+
+TEST_CASE("a unit whose structure cannot be read has a flag and a segment that are not known") {
+  // The list goes over the page of its only unit: the list itself is then not whole either.
+  MachineScene scene;
+  scene.Build();
+  scene.SetState("drhd0", ByteState::kExcluded);
+  Result<MachineState> found = scene.Discover();
+  REQUIRE(found);
+  CHECK_FALSE(found->scopes.units_complete);
+  REQUIRE(found->scopes.scopes.size() == 1);
+  const FirmwareScope& unit = found->scopes.scopes[0];
+  CHECK_FALSE(unit.flag);
+  CHECK_FALSE(unit.segment);
+  CHECK_FALSE(unit.whole);
+}
+
+TEST_CASE("a list of devices that cannot be read leaves a unit's scope in part unknown") {
+  const Look look([](MachineScene& s) {
+    s.SetWord("drhd0", "dmar_drhd_unit.devices_cnt", 1);
+    s.SetWord("drhd0", "dmar_drhd_unit.devices", 8);
+  });
+  CHECK_FALSE(look.scopes.units_complete);
+  REQUIRE(look.scopes.scopes.size() == 1);
+  CHECK(look.scopes.scopes[0].flag == true);
+  CHECK_FALSE(look.scopes.scopes[0].whole);
 }
 
 TEST_CASE("damage costs what it hits, and is named") {

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -225,6 +226,11 @@ class MachineScene {
   void SetWord(const std::string& object, const std::string& member, uint64_t value) {
     Put(At(object) + offsets_.at(member), value);
   }
+  // The same for a member of one byte.
+  void SetByte(const std::string& object, const std::string& member, uint8_t value) {
+    const uint64_t at = At(object) + offsets_.at(member);
+    memory_->Write(PhysAddr(Physical(at)), std::as_bytes(std::span(&value, 1)));
+  }
   void SetState(const std::string& place, ByteState state) {
     memory_->SetPageState(PhysAddr(Physical(At(place))), state);
   }
@@ -389,6 +395,7 @@ class MachineScene {
                           {"children", list, 16},
                           {"devices", list, 16},
                           {"sysdata", pointer, 8},
+                          {"self", pointer, 8},
                           {"number", u8, 1}});
     Structure("pci_sysdata", {{"domain", u32, 4}, {"node", u32, 4}});
     const uint32_t pci_dev = btf_.next_id();
@@ -404,6 +411,8 @@ class MachineScene {
                           {"ats_enabled", u8, 1},
                           {"pri_enabled", u8, 1},
                           {"pasid_enabled", u8, 1},
+                          {"is_virtfn", u8, 1},
+                          {"physfn", pointer, 8},
                           {"dev", device, 72}});
     Structure("device_driver", {{"name", pointer, 8}, {"bus", pointer, 8}});
     Structure("iommu_group", {{"kobj", kobject, 24},
@@ -512,6 +521,7 @@ class MachineScene {
         LinkInto(At("dmar_drhd_units"), At("drhd" + n + ".list"), last);
       }
       Set("drhd" + n + ".reg_base_addr", kRegisters + 0x1000 * i);
+      SetByte("drhd" + n, "dmar_drhd_unit.include_all", i + 1 == units);
       Set("drhd" + n + ".iommu", iommu);
       Set("iommu" + n + ".cap", kCap);
       Set("iommu" + n + ".ecap", kEcap);

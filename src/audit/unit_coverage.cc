@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "audit/unit_coverage.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "audit/device_states.h"
+
+namespace dmaudit {
+namespace {
+
+// The scopes of all units.
+class UnitScopes {
+ public:
+  explicit UnitScopes(const FirmwareScopes& scopes) : whole_(scopes.units_complete) {
+    for (const FirmwareScope& scope : scopes.scopes) {
+      if (scope.kind != ScopeKind::kUnit) continue;
+      any_ = true;
+      named_.insert(scope.devices.begin(), scope.devices.end());
+      if (scope.flag.value_or(false) && scope.segment) rest_.insert(*scope.segment);
+      // A unit whose segment is known can only cover devices of that one.
+      const bool known = scope.whole && scope.flag && scope.unplaced == 0;
+      if (!known && scope.segment) doubtful_.insert(*scope.segment);
+      if (!scope.segment) whole_ = false;
+    }
+  }
+
+  bool any() const { return any_; }
+
+  Coverage Of(const DeviceFacts& device) const {
+    if (!any_ || !device.pci || !device.bdf) return Coverage::kUnknown;
+    if (rest_.contains(device.bdf->segment)) return Coverage::kUnit;
+    if (!device.path) return named_.contains(*device.bdf) ? Coverage::kUnit : Coverage::kUnknown;
+    for (const Bdf& bdf : *device.path) {
+      if (named_.contains(bdf)) return Coverage::kUnit;
+    }
+    return whole_ && !doubtful_.contains(device.bdf->segment) ? Coverage::kNone
+                                                              : Coverage::kUnknown;
+  }
+
+ private:
+  bool any_ = false;
+  bool whole_;                   // no unit is missed, and the segment of each is known
+  std::set<Bdf> named_;          // by any unit
+  std::set<uint16_t> rest_;      // segments that a unit covers as a whole
+  std::set<uint16_t> doubtful_;  // segments with a unit of which not all is known
+};
+
+// Requester ids that the tables of some unit name.
+std::set<Bdf> AttachedIds(const AuditResult& result) {
+  std::set<Bdf> ids;
+  for (const AuditedDevice& device : result.devices) ids.insert(device.bdf);
+  return ids;
+}
+
+bool Wanted(const AuditResult& result, const DeviceFacts& device) {
+  return device.pci && device.bdf && (!result.filter || result.filter->Matches(*device.bdf));
+}
+
+std::string Number(size_t n) { return fmt::format("{} PCI device{}", n, n == 1 ? "" : "s"); }
+
+}  // namespace
+
+std::string_view ToString(Coverage coverage) {
+  switch (coverage) {
+    case Coverage::kUnknown:
+      return "unknown";
+    case Coverage::kUnit:
+      return "unit";
+    case Coverage::kNone:
+      return "none";
+  }
+  return "unknown";
+}
+
+std::vector<Coverage> CoverageOf(const AuditResult& result) {
+  const UnitScopes scopes(result.machine.scopes);
+  const std::set<Bdf> attached = AttachedIds(result);
+  std::vector<Coverage> out;
+  out.reserve(result.machine.inventory.devices.size());
+  for (const DeviceFacts& device : result.machine.inventory.devices) {
+    Coverage coverage = scopes.Of(device);
+    if (coverage == Coverage::kNone && attached.contains(*device.bdf)) {
+      coverage = Coverage::kUnknown;
+    }
+    out.push_back(coverage);
+  }
+  return out;
+}
+
+CoverageCounts CountCoverage(const AuditResult& result) {
+  CoverageCounts counts;
+  for (size_t i = 0; i < result.coverage.size(); ++i) {
+    if (!Wanted(result, result.machine.inventory.devices[i])) continue;
+    const Coverage coverage = result.coverage[i];
+    ++(coverage == Coverage::kUnit   ? counts.unit
+       : coverage == Coverage::kNone ? counts.none
+                                     : counts.unknown);
+  }
+  return counts;
+}
+
+std::vector<Finding> CheckCoverage(const AuditResult& result, DiagnosticSink& sink) {
+  const DeviceInventory& inventory = result.machine.inventory;
+  // Without an IOMMU, or where none of its scopes could be read, others say so.
+  const bool any =
+      std::any_of(result.machine.scopes.scopes.begin(), result.machine.scopes.scopes.end(),
+                  [](const FirmwareScope& scope) { return scope.kind == ScopeKind::kUnit; });
+  if (!any || result.machine.iommu != IommuPresence::kIntel) return {};
+  const DeviceStates states(inventory);
+  const std::set<Bdf> attached = AttachedIds(result);
+  Finding finding;
+  finding.kind = &findings::kNoUnit;
+  size_t unknown = 0;
+  std::string example;
+  for (size_t i = 0; i < inventory.devices.size(); ++i) {
+    const DeviceFacts& device = inventory.devices[i];
+    if (!Wanted(result, device)) continue;
+    if (result.coverage[i] == Coverage::kNone) {
+      finding.devices.push_back({*device.bdf, std::nullopt, i, states.Ability(i)});
+    } else if (result.coverage[i] == Coverage::kUnknown && !attached.contains(*device.bdf)) {
+      if (unknown++ == 0) example = ToString(*device.bdf);
+    }
+  }
+  if (unknown != 0) {
+    sink.Incomplete("audit.coverage-unknown",
+                    "whether a unit translates {} is not known ({}{}): not all scopes that "
+                    "firmware declared, or bridges above a device, could be read",
+                    Number(unknown), example, unknown == 1 ? "" : ", ...");
+  }
+  if (finding.devices.empty()) return {};
+  finding.headline =
+      fmt::format("{} behind no DMAR unit: all memory is in reach", Number(finding.devices.size()));
+  finding.message = fmt::format(
+      "{} in no unit's scope, and no unit takes the rest of the segment: nothing translates what "
+      "{} sends, all memory is in reach",
+      Number(finding.devices.size()), finding.devices.size() == 1 ? "it" : "they");
+  std::vector<Finding> out;
+  out.push_back(std::move(finding));
+  return out;
+}
+
+}  // namespace dmaudit
