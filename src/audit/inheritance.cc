@@ -114,10 +114,13 @@ std::string Names(const std::vector<Possible<Fate>>& all) {
   return names;
 }
 
-void ReportOpen(const AuditResult& audit, const Inheritance& out, DiagnosticSink& sink) {
+// What is open of units. True when anything is.
+bool ReportOpen(const AuditResult& audit, const Inheritance& out, DiagnosticSink& sink) {
+  bool open = false;
   for (size_t i = 0; i < out.units.size(); ++i) {
     const std::string& name = audit.units[i].state.name;
     const UnitInheritance& unit = out.units[i];
+    open = open || unit.tables.size() > 1 || unit.interrupts.size() > 1;
     if (unit.tables.size() > 1) {
       sink.Incomplete("inherit.tables-open",
                       "{}: what becomes of the tables is not known: one of {}", name,
@@ -129,14 +132,29 @@ void ReportOpen(const AuditResult& audit, const Inheritance& out, DiagnosticSink
                       Names(unit.interrupts));
     }
   }
+  return open;
 }
 
-void ReportCommandLine(const AuditResult& audit, const Inheritance& out, DiagnosticSink& sink) {
+// Where tables start empty, devices are blocked or get pass-through domains.
+void ReportDefaultDomain(const Inheritance& out, DiagnosticSink& sink) {
+  for (const DeviceInheritance& device : out.devices) {
+    for (const DmaFate fate : device.dma) {
+      if (fate != DmaFate::kGapThenUnknown && fate != DmaFate::kUnknown) continue;
+      sink.Incomplete("inherit.default-domain",
+                      "whether the capture kernel gives devices pass-through domains is not known");
+      return;
+    }
+  }
+}
+
+// A command line that nothing depends on is not missed.
+void ReportCommandLine(const AuditResult& audit, const Inheritance& out, bool needed,
+                       DiagnosticSink& sink) {
   if (!out.command_line) {
-    sink.Incomplete("inherit.no-command-line",
-                    "the capture kernel's command line is not known ({}); --capture-cmdline gives "
-                    "it",
-                    out.no_command_line);
+    sink.Report("inherit.no-command-line", needed ? Effect::kIncomplete : Effect::kNote,
+                fmt::format("the capture kernel's command line is not known ({}); "
+                            "--capture-cmdline gives it",
+                            out.no_command_line));
   } else if (out.arguments.cut) {
     sink.Note(
         "inherit.cut",
@@ -255,8 +273,9 @@ Inheritance PredictInheritance(const AuditResult& audit, const Known<std::string
     if (off && domain.space.stage != Stage::kPassThrough) out.reach.back() = finder.Find(i);
   }
 
-  ReportCommandLine(audit, out, sink);
-  ReportOpen(audit, out, sink);
+  const bool open = ReportOpen(audit, out, sink);
+  ReportDefaultDomain(out, sink);
+  ReportCommandLine(audit, out, open, sink);
   out.incomplete_because = GapsOf(sink);
   return out;
 }

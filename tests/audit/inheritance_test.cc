@@ -236,6 +236,27 @@ TEST_CASE("the log's cut copy of the crashed kernel's command line is not relied
   CHECK(outcomes(800) == 2);
 }
 
+TEST_CASE("a command line that nothing depends on is not missed") {
+  Scene scene;
+  scene.machine.units.clear();
+  scene.machine.iommu = IommuPresence::kNone;
+  const Inheritance out = scene.Predict(Known<std::string>());
+  CHECK(out.complete());
+  bool noted = false;
+  for (const Diagnostic& d : scene.sink.diagnostics()) noted |= d.id == "inherit.no-command-line";
+  CHECK(noted);
+}
+
+TEST_CASE("a default on which the fate of devices depends is missed") {
+  Scene scene;
+  scene.machine.units[0].ecap = {0xf00f4a | uint64_t{1} << 43, Origin::kKernelShadow, "test"};
+  CHECK_FALSE(scene.Predict("intel_iommu=on,sm_on").complete());
+  CHECK(scene.sink.incomplete("inherit.default-domain"));
+  Scene told;
+  told.machine.units[0].ecap = scene.machine.units[0].ecap;
+  CHECK(told.Predict("intel_iommu=on,sm_on iommu=nopt").complete());
+}
+
 TEST_CASE("no units, no prediction, and no false promise") {
   Scene scene;
   scene.machine.units.clear();

@@ -2,7 +2,8 @@
 // The whole pipeline over a small whole machine in which the input has changed words and page
 // states: kernel discovery, walks, findings, both reports and the rows. Whatever was changed, it
 // ends, its counts close, a page that was taken away from the path to a known overlap never makes
-// the result clean and complete, and the outputs agree.
+// the result clean and complete, and the outputs agree. The input is the capture kernel's command
+// line as well.
 //
 // Input: records of 12 bytes: region and page (16 bits), word and operation (16 bits), value (64
 // bits).
@@ -11,11 +12,15 @@
 #include <cstdlib>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "audit/audit.h"
+#include "audit/inheritance.h"
 #include "audit/mappings.h"
 #include "base/bytes.h"
+#include "report/inheritance_report.h"
 #include "report/report.h"
 #include "support/machine_scene.h"
 #include "support/table_builder.h"
@@ -90,6 +95,33 @@ void Apply(std::span<const std::byte> record, FakeMemory& memory) {
   }
 }
 
+// Whatever is known, something becomes of every unit, and the same number of things of every
+// device.
+void CheckInheritance(const DumpInfo& info, const AuditResult& audit, std::string_view line,
+                      MemorySession& session, DiagnosticSink& sink) {
+  for (const bool known : {false, true}) {
+    Known<std::string> given;
+    if (known) given.Add(std::string(line), Origin::kUser, "fuzz");
+    const Inheritance inheritance = PredictInheritance(audit, given, session, sink);
+    for (const UnitInheritance& unit : inheritance.units) {
+      Require(!unit.tables.empty() && !unit.interrupts.empty(), "a unit has an outcome");
+      for (const auto& one : unit.tables) {
+        Require(one.when.empty() == (unit.tables.size() == 1), "only the only outcome is certain");
+      }
+      Require(unit.tables.size() == 1 || !inheritance.complete(), "an open outcome is a gap");
+    }
+    for (size_t i = 0; i < inheritance.devices.size(); ++i) {
+      Require(inheritance.devices[i].dma.size() ==
+                  inheritance.units[audit.devices[i].unit].tables.size(),
+              "an outcome of DMA for each outcome of the tables");
+    }
+    StringOutput json, text;
+    WriteJsonInheritance(info, audit, inheritance, sink, json);
+    WriteTextInheritance(info, audit, inheritance, {false, true}, text);
+    Require(!json.text().empty() && !text.text().empty(), "predictions are written");
+  }
+}
+
 }  // namespace
 }  // namespace dmaudit::test
 
@@ -136,5 +168,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         return ++rows < 4096;
       });
   Require(streamed.has_value(), "rows of a machine that was audited");
+  CheckInheritance(dump.info, *result, AsText(bytes), session, sink);
   return 0;
 }
