@@ -68,7 +68,8 @@ void SecondStageWalk::Run(Job& job, Permissions inherited) {
       job.result.unknown = true;
       continue;
     }
-    OnEntry(job, frame, index, frame.page.Word(index * 8));
+    const uint64_t raw = frame.page.Word(index * 8);
+    if (frame.level != 1 || !OnPlainLeaf(job, frame, index, raw)) OnEntry(job, frame, index, raw);
   }
 }
 
@@ -141,7 +142,7 @@ void SecondStageWalk::OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64
   if (!permissions.any()) return Die(job, frame, kNoPermission);
   if (verdict.unsure) walk_.NoteDoubt(Stage::kSecond, frame, index, verdict);
   if (verdict.outcome == Outcome::kLeaf) {
-    return OnLeafEntry(job, frame, input, verdict, permissions);
+    return OnLeafEntry(job, frame, input, verdict.target, verdict.size, permissions);
   }
   ++counts.tables;
   if (InStack(verdict.target)) {
@@ -152,12 +153,22 @@ void SecondStageWalk::OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64
   Push(job, verdict.target, static_cast<uint8_t>(frame.level - 1), input, permissions);
 }
 
-void SecondStageWalk::OnLeafEntry(Job& job, WalkFrame& frame, uint64_t input,
-                                  const EntryVerdict& verdict, Permissions permissions) {
+bool SecondStageWalk::OnPlainLeaf(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw) {
+  const std::optional<PlainLeaf> leaf = ClassifyPlainLeaf(walk_.rules, raw);
+  if (!leaf) return false;
+  const uint64_t input = frame.InputOf(index);
+  const Permissions permissions = frame.inherited & leaf->permissions;
+  if (input >= limit_ || !permissions.any()) return false;
+  OnLeafEntry(job, frame, input, leaf->target, uint64_t{1} << EntryShift(1), permissions);
+  return true;
+}
+
+void SecondStageWalk::OnLeafEntry(Job& job, WalkFrame& frame, uint64_t input, PhysAddr target,
+                                  uint64_t leaf_size, Permissions permissions) {
   // Only the part inside the job and below the limit counts.
   const uint64_t first = std::max(input, job.first);
-  const uint64_t last = std::min({input + (verdict.size - 1), job.last, limit_ - 1});
-  const PhysAddr pa(verdict.target.value() + (first - input));
+  const uint64_t last = std::min({input + (leaf_size - 1), job.last, limit_ - 1});
+  const PhysAddr pa(target.value() + (first - input));
   const uint64_t size = last - first + 1;
   if (job.purpose == Purpose::kBound) {
     ++job.accounting->leaves;
@@ -167,8 +178,7 @@ void SecondStageWalk::OnLeafEntry(Job& job, WalkFrame& frame, uint64_t input,
     }
     return;
   }
-  const uint64_t page_size =
-      job.page_size == 0 ? verdict.size : std::min(job.page_size, verdict.size);
+  const uint64_t page_size = job.page_size == 0 ? leaf_size : std::min(job.page_size, leaf_size);
   if (!walk_.EmitLeaf(Iova(job.iova + (first - job.first)), size, pa, permissions, page_size)) {
     return Die(job, frame, kInterruptAddress);
   }

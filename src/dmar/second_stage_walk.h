@@ -60,7 +60,9 @@ class SecondStageWalk {
   // Makes the table the innermost frame unless nothing of it is known or it is to be skipped.
   void Push(Job& job, PhysAddr table, uint8_t level, uint64_t base, Permissions inherited);
   void OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw);
-  void OnLeafEntry(Job& job, WalkFrame& frame, uint64_t input, const EntryVerdict& verdict,
+  // False for an entry that takes a whole verdict; nothing is done then.
+  bool OnPlainLeaf(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw);
+  void OnLeafEntry(Job& job, WalkFrame& frame, uint64_t input, PhysAddr target, uint64_t leaf_size,
                    Permissions permissions);
   void Die(Job& job, WalkFrame& frame, DeadReason reason);
   bool InStack(PhysAddr table) const;

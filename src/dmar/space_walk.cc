@@ -12,13 +12,18 @@ struct Interval {
   uint64_t end = 0;  // exclusive
 };
 
-// The part of a leaf of `size` bytes at `start` that falls into the interrupt window, as offsets.
+constexpr uint64_t kWindowEnd = kInterruptWindow + kInterruptWindowSize;
+
+// Whether nothing of a leaf of `size` bytes at `start` falls into the interrupt window.
+bool BesideWindow(uint64_t start, uint64_t size) {
+  return start >= kWindowEnd || start + (size - 1) < kInterruptWindow;
+}
+
+// The part of it that does, as offsets.
 Interval WindowIn(uint64_t start, uint64_t size) {
-  const uint64_t window_end = kInterruptWindow + kInterruptWindowSize;
-  const uint64_t last = start + (size - 1);
-  if (start >= window_end || last < kInterruptWindow) return {};
+  if (BesideWindow(start, size)) return {};
   const uint64_t begin = start < kInterruptWindow ? kInterruptWindow - start : 0;
-  return {begin, std::min(size, window_end - start)};
+  return {begin, std::min(size, kWindowEnd - start)};
 }
 
 }  // namespace
@@ -124,12 +129,14 @@ void SpaceWalk::NoteDoubt(Stage stage, WalkFrame& frame, uint32_t index,
 
 bool SpaceWalk::EmitLeaf(Iova iova, uint64_t size, PhysAddr pa, Permissions permissions,
                          uint64_t page_size) {
-  const std::array<Interval, 2> both = {
-      space.pasid_requests ? Interval{} : WindowIn(iova.value(), size), WindowIn(pa.value(), size)};
-  if (both[0].end == 0 && both[1].end == 0) {
+  // Nearly all of them.
+  if ((space.pasid_requests || BesideWindow(iova.value(), size)) &&
+      BesideWindow(pa.value(), size)) {
     Emit({iova, size, pa, permissions}, page_size, true);
     return true;
   }
+  const std::array<Interval, 2> both = {
+      space.pasid_requests ? Interval{} : WindowIn(iova.value(), size), WindowIn(pa.value(), size)};
   const bool swap = both[1].begin < both[0].begin;
   const std::array<Interval, 3> holes = {both[swap ? 1 : 0], both[swap ? 0 : 1], {size, size}};
   uint64_t at = 0;

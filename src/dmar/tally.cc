@@ -40,6 +40,10 @@ Tally::Tally(std::vector<PhysRange> watched, size_t max_examples, OnOverlap on_o
       on_overlap_(std::move(on_overlap)),
       bound_(watched_.size()) {
   whole_.watch.resize(watched_.size());
+  for (const PhysRange& one : watched_) {
+    first_watched_ = std::min(first_watched_, one.first);
+    last_watched_ = std::max(last_watched_, one.last);
+  }
 }
 
 Tally::Part Tally::NewPart(uint64_t base, uint64_t span) const {
@@ -92,9 +96,12 @@ void Tally::OnLeaf(const LivePiece& piece) {
     part.last = range;
     if (in_first) part.first = range;
   }
+  // Nearly all of them are far from what is watched.
+  const bool near =
+      range.pa <= last_watched_ && range.pa.value() + (range.size - 1) >= first_watched_.value();
   for (size_t i = 0; i < watched_.size(); ++i) {
     WatchPart& watch = part.watch[i];
-    const uint64_t overlap = OverlapOf(range, watched_[i]);
+    const uint64_t overlap = near ? OverlapOf(range, watched_[i]) : 0;
     const bool counted = joins && watch.in_last;
     if (overlap > 0) {
       watch.mapped += overlap;

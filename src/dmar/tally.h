@@ -126,6 +126,8 @@ class Tally : public RangeVisitor {
   void Append(Part& to, const Part& part, uint64_t base) const;
 
   std::vector<PhysRange> watched_;
+  PhysAddr first_watched_ = PhysAddr(UINT64_MAX);  // of all of them
+  PhysAddr last_watched_;
   std::vector<std::array<size_t, 2>> examples_;  // read only, writable
   size_t max_examples_ = 0;
   OnOverlap on_overlap_;

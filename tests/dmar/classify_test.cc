@@ -211,6 +211,35 @@ TEST_CASE("leaf size, base and permissions") {
   CHECK(Classify(rules, EntryKind::kSecondStage, 1, execute).outcome == Outcome::kNotPresent);
 }
 
+TEST_CASE("a plain leaf is what the whole verdict says without an objection, and nothing else") {
+  UnitState unknown = MakeUnit(PhysAddr(0), false);
+  unknown.ecap = {};
+  uint64_t plain = 0;
+  for (const UnitRules& rules :
+       {MakeRules(), MakeRules(true), MakeRules(false, kRichCap, 0, 39), UnitRules::For(unknown)}) {
+    const auto check = [&](uint64_t raw) {
+      CAPTURE(raw);
+      const EntryVerdict verdict = Classify(rules, EntryKind::kSecondStage, 1, {&raw, 1});
+      const std::optional<PlainLeaf> leaf = ClassifyPlainLeaf(rules, raw);
+      REQUIRE(leaf.has_value() == (verdict.outcome == Outcome::kLeaf && !verdict.unsure));
+      if (!leaf) return;
+      ++plain;
+      CHECK(leaf->target == verdict.target);
+      CHECK(leaf->permissions == verdict.permissions);
+      CHECK(verdict.size == 0x1000);
+    };
+    // Each bit alone and each pair of them, beside nothing, R, W and both.
+    for (uint64_t permissions = 0; permissions < 4; ++permissions) {
+      for (unsigned one = 0; one < 64; ++one) {
+        for (unsigned other = one; other < 64; ++other) {
+          check(permissions | uint64_t{1} << one | uint64_t{1} << other);
+        }
+      }
+    }
+  }
+  CHECK(plain > 1000);
+}
+
 TEST_CASE("translation types of a legacy context entry") {
   const auto classify = [](const UnitRules& rules, uint64_t tt, uint64_t aw) {
     const std::array<uint64_t, 2> raw = {0x1001 | tt << 2, aw | 0x500};
