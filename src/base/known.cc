@@ -15,6 +15,8 @@ std::string_view ToString(Origin origin) {
       return "vmcoreinfo";
     case Origin::kContainer:
       return "container";
+    case Origin::kAcpiTable:
+      return "acpi table";
     case Origin::kLog:
       return "log";
     case Origin::kDerived:

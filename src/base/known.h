@@ -19,6 +19,7 @@ enum class Origin : uint8_t {
   kKernelObject,  // a kernel variable or structure
   kVmcoreinfo,    // the VMCOREINFO note
   kContainer,     // headers of the dump itself: bitmaps, PT_LOAD gaps, CPU notes
+  kAcpiTable,     // an ACPI table that the user gives: firmware's word, but not from the dump
   kLog,           // a line of the kernel log
   kDerived,       // computed from other known values
   kSearch,        // found by signature

@@ -50,6 +50,9 @@ po::options_description Describe(const CommandSyntax& syntax) {
   add("vmlinux", po::value<std::string>()->value_name("FILE"),
       "vmlinux or debug file of the kernel: its symbols and DWARF go before what the dump holds");
   add("force-vmlinux", "use it even though it is of another kernel");
+  add("acpi-dmar", po::value<std::string>()->value_name("FILE"),
+      "the machine's DMAR table (acpidump -b): adds what memory lacks of it, and is held against "
+      "the kernel's copies");
   add("debuginfod",
       "where the dump lacks symbols or types and no vmlinux is found, ask the servers of "
       "$DEBUGINFOD_URLS for one");
@@ -134,6 +137,12 @@ Status InterpretDiscovery(const po::variables_map& values, DiscoveryOptions& dis
     discovery.vmlinux = values["vmlinux"].as<std::string>();
     if (discovery.vmlinux.empty()) {
       return tl::unexpected<Error>(Usage("--vmlinux: the file name is empty"));
+    }
+  }
+  if (values.count("acpi-dmar") != 0) {
+    discovery.acpi_dmar = values["acpi-dmar"].as<std::string>();
+    if (discovery.acpi_dmar.empty()) {
+      return tl::unexpected<Error>(Usage("--acpi-dmar: the file name is empty"));
     }
   }
   if (values.count("which") != 0) {

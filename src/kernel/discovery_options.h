@@ -46,6 +46,7 @@ struct DiscoveryOptions {
   Roads roads;
   std::string vmlinux;         // a file; empty: the usual places, where the dump lacks what it has
   bool force_vmlinux = false;  // use it even if it is of another kernel
+  std::string acpi_dmar;       // a file with the DMAR table of the machine; empty: none
   bool debuginfod = false;     // ask servers where no file is found
 
   // Whether the user gives units that may be used.

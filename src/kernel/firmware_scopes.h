@@ -38,6 +38,8 @@ struct FirmwareScope {
   uint64_t absent = 0;       // entries of the list without a device
   Origin origin = Origin::kKernelObject;
   std::string place;
+  // What another source says otherwise, as text: "segment 0001", "devices 0000:00:1f.0".
+  std::vector<Claim<std::string>> rivals;
 };
 
 struct FirmwareScopes {

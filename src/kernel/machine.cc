@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernel/acpi_scopes.h"
 #include "kernel/address_space.h"
 #include "kernel/discover_crashkernel.h"
 #include "kernel/discover_devices.h"
@@ -177,7 +178,8 @@ void ReportCaptureKernel(const MachineState& machine, const DiscoveryOptions& op
 
 // A dump without a kernel in it, of which the user knows the units.
 MachineState MachineOfUser(const Error& no_kernel, MemorySession& session,
-                           const DiscoveryOptions& options, DiagnosticSink& sink) {
+                           const DiscoveryOptions& options, const std::optional<AcpiDmar>& table,
+                           DiagnosticSink& sink) {
   sink.Incomplete("kernel.none",
                   "{}; audited is what --unit and --root give: whether there are more units, and "
                   "devices behind none of them, is not known",
@@ -189,13 +191,18 @@ MachineState MachineOfUser(const Error& no_kernel, MemorySession& session,
   machine.iommu = IommuPresence::kIntel;
   machine.iommu_evidence = "the user gives units";
   ApplyUserUnits(options, session, machine.units, sink);
+  if (table) {
+    MergeAcpiDmar(*table, options.acpi_dmar, machine.inventory, machine.units, machine.scopes,
+                  sink);
+  }
   AddRam(std::nullopt, session.memory(), machine);
   return machine;
 }
 
 // What the kernel that VMCOREINFO describes knew. The error: there is no such kernel.
 Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
-                                     const DiscoveryOptions& options) {
+                                     const DiscoveryOptions& options,
+                                     const std::optional<AcpiDmar>& table) {
   Result<KernelChoice> choice = FindKernel(dump, session, options.which, sink);
   if (!choice) return tl::unexpected<Error>(choice.error());
   const Vmcoreinfo& vmcoreinfo = choice->kernel.vmcoreinfo;
@@ -232,6 +239,10 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
 
   machine.inventory = DiscoverDevices(kernel);
   machine.scopes = DiscoverScopes(kernel);
+  if (table) {
+    MergeAcpiDmar(*table, options.acpi_dmar, machine.inventory, machine.units, machine.scopes,
+                  sink);
+  }
 
   CrashkernelDiscovery crashkernel = DiscoverCrashkernel(kernel, session.memory());
   machine.reservations = std::move(crashkernel.reservations);
@@ -248,10 +259,16 @@ Result<MachineState> MachineOfKernel(const Dump& dump, MemorySession& session, D
 
 Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
                                      const DiscoveryOptions& options) {
-  Result<MachineState> machine = MachineOfKernel(dump, session, sink, options);
+  std::optional<AcpiDmar> table;
+  if (!options.acpi_dmar.empty()) {
+    Result<AcpiDmar> loaded = LoadAcpiDmar(options.acpi_dmar);
+    if (!loaded) return tl::unexpected<Error>(loaded.error());
+    table = *std::move(loaded);
+  }
+  Result<MachineState> machine = MachineOfKernel(dump, session, sink, options, table);
   const bool no_kernel = !machine && machine.error().code != ErrorCode::kUsage;
   if (!no_kernel || !options.has_user_units()) return machine;
-  return MachineOfUser(machine.error(), session, options, sink);
+  return MachineOfUser(machine.error(), session, options, table, sink);
 }
 
 }  // namespace dmaudit

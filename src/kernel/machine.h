@@ -84,7 +84,8 @@ struct MachineState {
 
 // Reads everything above. Missing pieces are diagnostics that name symbol, type or member, and
 // leave the field unknown; only a dump in which no kernel can be found at all, and for which the
-// user gives no unit either, is an error, and a vmlinux of another kernel (kUsage).
+// user gives no unit either, is an error, and a vmlinux of another kernel or a file that is no DMAR
+// table (kUsage).
 Result<MachineState> DiscoverMachine(const Dump& dump, MemorySession& session, DiagnosticSink& sink,
                                      const DiscoveryOptions& options = {});
 

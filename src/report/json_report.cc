@@ -142,6 +142,17 @@ void WriteScopes(JsonWriter& json, const FirmwareScopes& scopes) {
     json.Key("unplaced_devices").Number(scope.unplaced);
     json.Key("origin").String(ToString(scope.origin));
     json.Key("place").String(scope.place);
+    if (!scope.rivals.empty()) {
+      json.Key("rivals").BeginArray();
+      for (const Claim<std::string>& rival : scope.rivals) {
+        json.BeginObject();
+        json.Key("value").String(rival.value);
+        json.Key("origin").String(ToString(rival.origin));
+        json.Key("place").String(rival.place);
+        json.EndObject();
+      }
+      json.EndArray();
+    }
     json.EndObject();
   }
   json.EndArray();

@@ -321,11 +321,13 @@ class TextReport {
     }
   }
 
-  // What firmware declared; without -v the regions of memory alone.
+  // What firmware declared; without -v the regions of memory, and what a table that
+  // the user gives adds or says otherwise.
   void Scopes() {
     TextTable table({"scope", "segment", "what", "devices"});
     for (const FirmwareScope& scope : result_.machine.scopes.scopes) {
-      if (!options_.verbose && !scope.range) continue;
+      const bool asked = scope.origin == Origin::kAcpiTable || !scope.rivals.empty();
+      if (!options_.verbose && !scope.range && !asked) continue;
       std::vector<DeviceRef> devices;
       for (const Bdf& bdf : scope.devices) devices.push_back({bdf, std::nullopt});
       std::string names = DeviceList(devices, !options_.verbose);
@@ -343,6 +345,10 @@ class TextReport {
       if (scope.registers) what = fmt::format("registers {:x}", scope.registers->value());
       if (scope.range) {
         what = fmt::format("{} ({})", FormatRange(*scope.range), HumanSize(scope.range->size()));
+      }
+      if (scope.origin == Origin::kAcpiTable) what += " (ACPI table)";
+      for (const Claim<std::string>& rival : scope.rivals) {
+        what += fmt::format("; {}: {}", ToString(rival.origin), Safe(rival.value));
       }
       table.AddRow({std::string(ToString(scope.kind)),
                     scope.segment ? fmt::format("{:04x}", *scope.segment) : "-", std::move(what),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Writes the seeds of vmcoreinfo_fuzz, kallsyms_fuzz, btf_fuzz and debuginfo_fuzz below the folder
-// given.
+// Writes the seeds of vmcoreinfo_fuzz, kallsyms_fuzz, btf_fuzz, acpi_fuzz and debuginfo_fuzz below
+// the folder given.
 #include <cstdio>
 #include <fstream>
 #include <string>
 
 #include "kernel/debuginfo_table.h"
 #include "support/btf_builder.h"
+#include "support/dmar_table_builder.h"
 #include "support/kallsyms_builder.h"
 
 namespace {
@@ -15,6 +16,20 @@ using namespace dmaudit;
 
 void Write(const std::string& path, std::span<const std::byte> bytes) {
   std::ofstream(path, std::ios::binary) << AsText(bytes);
+}
+
+// Every kind of structure and of device scope.
+std::vector<std::byte> DmarSeed() {
+  using Table = test::DmarTableBuilder;
+  Table table;
+  table.Drhd(0, 0, 0xfed90000,
+             {Table::Scope(1, 0, {{2, 0}}), Table::Scope(2, 0, {{1, 0}, {0, 0}}),
+              Table::Scope(3, 0xf0, {{31, 7}}), Table::Scope(4, 0, {{15, 0}}),
+              Table::Scope(5, 0, {{21, 0}})});
+  table.Drhd(1, 1, 0xfed91000, {});
+  table.Rmrr(0, 0x7000000, 0x70fffff, {Table::Scope(1, 0, {{2, 0}})});
+  for (uint16_t type = 2; type <= 6; ++type) table.Other(type, 1, 0, {});
+  return table.Build();
 }
 
 std::vector<std::byte> BtfSeed() {
@@ -97,6 +112,7 @@ std::vector<std::byte> SearchSeed() {
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const std::string folder = argv[1];
+  Write(folder + "/acpi_fuzz/sample", DmarSeed());
   Write(folder + "/btf_fuzz/sample", BtfSeed());
   Write(folder + "/debuginfo_fuzz/sample", DebuginfoSeed());
   Write(folder + "/kallsyms_fuzz/absolute", KallsymsSeed(AddressForm::kAbsolute));
