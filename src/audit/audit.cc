@@ -136,7 +136,8 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   const bool none = result.machine.reservations && result.machine.reservations->empty();
   if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();
   builder.Add(CheckReservedRegions(result, attachments.rules, session));
-  builder.Add(CompareViews(result, session));
+  for (ViewFinding& view : CompareViews(result, session))
+    builder.Add(std::move(view.finding), view.entry);
   result.findings = builder.Take();
 
   for (const AuditedUnit& unit : result.units) result.accounting += unit.accounting;

@@ -96,8 +96,10 @@ const FindingKind kViewDomainId = {
     "may have gone on using mappings that are in no table any more."};
 const FindingKind kViewType = {
     "view.type", Severity::kWarning,
-    "a device is in hardware pass-through, and the kernel has it in a domain that translates",
-    "The device reaches all memory, the crash kernel included, and the kernel does not know."};
+    "a device's entry has another kind of translation than the domain that the kernel has it in",
+    "Pass-through where the kernel means translation, tables of the other stage, or a live entry "
+    "of a "
+    "device that the kernel has blocked: the device reaches what the kernel does not know of."};
 const FindingKind kViewNoEntry = {
     "view.no-entry", Severity::kWarning,
     "the kernel has a device in a domain, and the tables translate nothing for the device",

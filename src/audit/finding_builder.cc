@@ -79,6 +79,11 @@ void FindingBuilder::AddWithPath(Finding finding, size_t device) {
   findings_.push_back(std::move(finding));
 }
 
+void FindingBuilder::Add(Finding finding, std::optional<size_t> device) {
+  if (device) return AddWithPath(std::move(finding), *device);
+  findings_.push_back(std::move(finding));
+}
+
 void FindingBuilder::AddPaths() {
   using Requester = std::pair<Bdf, std::optional<Pasid>>;
   for (size_t unit = 0; unit < result_.units.size(); ++unit) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +40,8 @@ class FindingBuilder {
   void AddCrashKernel();
 
   void Add(std::vector<Finding> findings);
+  // With the entries that lead to `device` (index into AuditResult::devices), if any.
+  void Add(Finding finding, std::optional<size_t> device);
 
   // All findings, most severe first, otherwise in the order added.
   std::vector<Finding> Take();

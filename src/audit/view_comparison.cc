@@ -9,6 +9,7 @@
 #include <string>
 #include <utility>
 
+#include "audit/attachments.h"
 #include "dmar/hw/second_stage_entry.h"
 
 namespace dmaudit {
@@ -29,12 +30,7 @@ class Comparer {
  public:
   Comparer(AuditResult& result, MemorySession& session) : result_(result), session_(session) {}
 
-  std::vector<Finding> Compare() {
-    for (const AuditedUnit& unit : result_.units) {
-      // Where an entry is missing from what was read, nothing is said of what it holds.
-      all_entries_seen_ = all_entries_seen_ && unit.status == UnitStatus::kWalked &&
-                          unit.accounting.unreadable == 0;
-    }
+  std::vector<ViewFinding> Compare() {
     const std::vector<DeviceFacts>& devices = result_.machine.inventory.devices;
     for (size_t i = 0; i < devices.size(); ++i) {
       if (!devices[i].attached || !devices[i].bdf) continue;
@@ -58,48 +54,110 @@ class Comparer {
  private:
   Outcome CompareDevice(size_t index) {
     const DeviceFacts& facts = result_.machine.inventory.devices[index];
-    const std::vector<const AuditedDevice*> entries = EntriesOf(*facts.bdf);
-    if (entries.empty()) {
-      // Another requester's tables are not the device's; a device behind no unit has none.
-      if (!all_entries_seen_ || result_.units.empty() || !facts.attached->root) {
-        return Outcome::kUnknown;
-      }
-      Add(index, {&findings::kViewNoEntry, "is attached by the kernel, and has no live entry",
-                  fmt::format("the kernel's tables for it are at {}", Text(*facts.attached))});
-      return Outcome::kDiffer;
-    }
-    // Two entries can stand for PASID 0: the one that matches is the one the kernel wrote.
-    std::optional<Outcome> best;
+    const std::optional<size_t> unit = UnitOf(*facts.attached);
+    if (!unit) return Outcome::kUnknown;
+    const std::vector<size_t> entries = EntriesOf(*facts.bdf, *unit);
     std::optional<Difference> difference;
-    for (const AuditedDevice* entry : entries) {
-      std::optional<Difference> found;
-      const Outcome outcome = CompareEntry(facts, *entry, found);
-      if (outcome == Outcome::kAgree) return outcome;
-      if (!best || outcome == Outcome::kUnknown) best = outcome;
-      if (found) difference = std::move(found);
-    }
-    if (*best == Outcome::kDiffer && difference) Add(index, *difference);
-    return *best;
+    const Outcome outcome = entries.empty() ? CompareWithNone(*facts.attached, *unit, difference)
+                                            : CompareWithAny(facts, entries, difference);
+    if (outcome != Outcome::kDiffer || !difference) return outcome;
+    // The entry may be one of an earlier kernel that nobody has replaced yet.
+    if (result_.units[*unit].state.inherited) return Outcome::kUnknown;
+    Add(index, *unit, entries, *difference);
+    return outcome;
   }
 
-  // Requests without PASID of a device, under its own id.
-  std::vector<const AuditedDevice*> EntriesOf(const Bdf& bdf) const {
-    std::vector<const AuditedDevice*> entries;
+  // The one unit of the name. Entries of other units for the same requester are not in use.
+  std::optional<size_t> UnitOf(const KernelDomain& kernel) const {
+    std::optional<size_t> found;
+    for (size_t i = 0; kernel.unit && i < result_.units.size(); ++i) {
+      if (result_.units[i].state.name != *kernel.unit) continue;
+      if (found) return std::nullopt;
+      found = i;
+    }
+    return found;
+  }
+
+  // Requests without PASID of a device, under its own id: indices into AuditResult::devices.
+  // Requests that a bridge passes on have entries under the bridge's id, beside these.
+  std::vector<size_t> EntriesOf(const Bdf& bdf, size_t unit) const {
+    std::vector<size_t> entries;
     auto it = std::lower_bound(
         result_.devices.begin(), result_.devices.end(), bdf,
         [](const AuditedDevice& device, const Bdf& id) { return device.bdf < id; });
     for (; it != result_.devices.end() && it->bdf == bdf; ++it) {
-      if (!it->pasid || it->pasid->value == 0) entries.push_back(&*it);
+      if (it->unit != unit || (it->pasid && it->pasid->value != 0)) continue;
+      entries.push_back(static_cast<size_t>(it - result_.devices.begin()));
     }
     return entries;
   }
 
-  Outcome CompareEntry(const DeviceFacts& facts, const AuditedDevice& entry,
+  Outcome CompareWithNone(const KernelDomain& kernel, size_t index,
+                          std::optional<Difference>& difference) const {
+    const AuditedUnit& unit = result_.units[index];
+    // Where an entry is missing from what was read, nothing is said of what it holds; where all
+    // are refused, the reading may be wrong.
+    if (unit.status != UnitStatus::kWalked || unit.accounting.unreadable != 0 ||
+        unit.accounting.leaves == 0 || result_.devices.size() >= kMaxDevices) {
+      return Outcome::kUnknown;
+    }
+    if (kernel.type == DomainType::kBlocked) return Outcome::kAgree;
+    if (!kernel.root) return Outcome::kUnknown;
+    difference =
+        Difference{&findings::kViewNoEntry, "is attached by the kernel, and has no live entry",
+                   fmt::format("the kernel's tables for it are at {}", Text(kernel))};
+    return Outcome::kDiffer;
+  }
+
+  // Two entries can stand for PASID 0: the one that matches is the one the kernel wrote.
+  Outcome CompareWithAny(const DeviceFacts& facts, const std::vector<size_t>& entries,
+                         std::optional<Difference>& difference) {
+    std::optional<Outcome> best;
+    for (const size_t entry : entries) {
+      const AddressSpace& space = result_.domains[result_.devices[entry].domain].space;
+      const Outcome outcome = CompareEntry(facts, space, difference);
+      if (outcome == Outcome::kAgree) return outcome;
+      if (!best || outcome == Outcome::kUnknown) best = outcome;
+    }
+    return *best;
+  }
+
+  Outcome CompareEntry(const DeviceFacts& facts, const AddressSpace& space,
                        std::optional<Difference>& difference) {
-    const AddressSpace& space = result_.domains[entry.domain].space;
     const KernelDomain& kernel = *facts.attached;
+    const auto differ = [&](const FindingKind& kind, const char* what, std::string details) {
+      difference = Difference{&kind, what, std::move(details)};
+      return Outcome::kDiffer;
+    };
     if (space.stage == Stage::kNested) return Outcome::kUnknown;
-    if (space.stage == Stage::kPassThrough) return ComparePassThrough(facts, difference);
+    const bool passes = space.stage == Stage::kPassThrough;
+    if (kernel.without_tables && kernel.type == DomainType::kBlocked) {
+      return differ(findings::kViewType, "is blocked by the kernel, and has a live entry",
+                    fmt::format("the entry is of type {}", ToString(space.stage)));
+    }
+    if (passes && Translates(kernel.type)) {
+      return differ(findings::kViewType, "passes through, and the kernel means it not to",
+                    fmt::format("its domain is of type {}", ToString(*kernel.type)));
+    }
+    if (passes) {
+      const bool identity = kernel.type ? *kernel.type == DomainType::kIdentity
+                                        : GroupType(facts) == DomainType::kIdentity;
+      return identity ? Outcome::kAgree : Outcome::kUnknown;
+    }
+    if (kernel.without_tables) {
+      return differ(findings::kViewType, "is translated, and the kernel means it to pass through",
+                    fmt::format("the entry is of type {}", ToString(space.stage)));
+    }
+    if (kernel.first_stage && *kernel.first_stage != (space.stage == Stage::kFirst)) {
+      return differ(findings::kViewType, "is translated by the other stage than its domain's",
+                    fmt::format("the kernel's tables are of the {} stage, the entry's of the {}",
+                                *kernel.first_stage ? "first" : "second", ToString(space.stage)));
+    }
+    return CompareTables(kernel, space, difference);
+  }
+
+  Outcome CompareTables(const KernelDomain& kernel, const AddressSpace& space,
+                        std::optional<Difference>& difference) {
     const std::optional<TableRoot>& table =
         space.stage == Stage::kSecond ? space.second : space.first;
     if (!table || !kernel.root || !kernel.levels) return Outcome::kUnknown;
@@ -112,7 +170,8 @@ class Comparer {
                                  Text(kernel), table->table.value(), table->levels)};
       return Outcome::kDiffer;
     }
-    if (!kernel.did) return Outcome::kUnknown;
+    // Id 0 is given to no domain: none is recorded.
+    if (!kernel.did || *kernel.did == 0) return Outcome::kUnknown;
     if (*kernel.did != space.did.value) {
       difference = Difference{
           &findings::kViewDomainId, "is tagged with another domain id than its domain's",
@@ -122,18 +181,14 @@ class Comparer {
     return Outcome::kAgree;
   }
 
-  Outcome ComparePassThrough(const DeviceFacts& facts, std::optional<Difference>& difference) {
-    const auto& groups = result_.machine.inventory.groups;
-    if (!facts.group || !groups[*facts.group].domain) return Outcome::kUnknown;
-    const DomainType type = *groups[*facts.group].domain;
-    if (type == DomainType::kIdentity) return Outcome::kAgree;
-    if (type != DomainType::kDma && type != DomainType::kDmaFlushQueue &&
-        type != DomainType::kUnmanaged && type != DomainType::kBlocked) {
-      return Outcome::kUnknown;
-    }
-    difference = Difference{&findings::kViewType, "passes through, and the kernel means it not to",
-                            fmt::format("its group's domain is of type {}", ToString(type))};
-    return Outcome::kDiffer;
+  static bool Translates(const std::optional<DomainType>& type) {
+    return type == DomainType::kDma || type == DomainType::kDmaFlushQueue ||
+           type == DomainType::kUnmanaged;
+  }
+
+  std::optional<DomainType> GroupType(const DeviceFacts& facts) const {
+    if (!facts.group) return std::nullopt;
+    return result_.machine.inventory.groups[*facts.group].domain;
   }
 
   // The table that a unit with `levels` levels gets of a domain with `domain_levels`.
@@ -151,35 +206,40 @@ class Comparer {
                          : fmt::format("{:#x}", domain.root->value());
   }
 
-  void Add(size_t index, const Difference& difference) {
+  void Add(size_t index, size_t unit, const std::vector<size_t>& entries,
+           const Difference& difference) {
     if (++told_[difference.kind] > kMaxFindings) return;
     const DeviceFacts& facts = result_.machine.inventory.devices[index];
-    Finding finding;
+    ViewFinding found;
+    Finding& finding = found.finding;
     finding.kind = difference.kind;
+    finding.units = {result_.units[unit].state.name};
     DeviceRef device{*facts.bdf, {}, index};
-    for (const AuditedDevice* entry : EntriesOf(*facts.bdf)) {
-      device.ability = entry->ability;
-      const AuditedDomain& domain = result_.domains[entry->domain];
-      finding.domain = domain.space.did;
-      finding.units = {result_.units[domain.unit].state.name};
+    if (!entries.empty()) {
+      found.entry = entries.front();
+      const AuditedDevice& entry = result_.devices[entries.front()];
+      device.pasid = entry.pasid;
+      device.ability = entry.ability;
+      finding.domain = result_.domains[entry.domain].space.did;
     }
     finding.devices.push_back(device);
     finding.headline = fmt::format("{} {}", ToString(*facts.bdf), difference.what);
-    finding.message = fmt::format("{}: {} (struct dmar_domain @ {:#x})", finding.headline,
-                                  difference.details, facts.attached->address.value());
-    findings_.push_back(std::move(finding));
+    finding.message =
+        fmt::format("{}: {} ({} @ {:#x})", finding.headline, difference.details,
+                    facts.attached->without_tables ? "struct iommu_domain" : "struct dmar_domain",
+                    facts.attached->address.value());
+    findings_.push_back(std::move(found));
   }
 
   AuditResult& result_;
   MemorySession& session_;
-  bool all_entries_seen_ = true;
-  std::vector<Finding> findings_;
+  std::vector<ViewFinding> findings_;
   std::map<const FindingKind*, size_t> told_;
 };
 
 }  // namespace
 
-std::vector<Finding> CompareViews(AuditResult& result, MemorySession& session) {
+std::vector<ViewFinding> CompareViews(AuditResult& result, MemorySession& session) {
   return Comparer(result, session).Compare();
 }
 

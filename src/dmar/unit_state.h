@@ -31,6 +31,9 @@ struct UnitState {
   Known<uint64_t> scope_devices;
   bool ignored =
       false;  // the kernel does not drive this unit: devices behind it are not translated
+  // Entries may be those of an earlier kernel: translation was on when this one took the unit over,
+  // or whether it was could not be read.
+  bool inherited = false;
 };
 
 }  // namespace dmaudit

@@ -45,14 +45,20 @@ struct IommuGroup {
   // User space holds the group's DMA (VFIO, iommufd): iommu_group.owner. Unknown before 5.19.
   std::optional<bool> owned;
   KernelVa address;
+  KernelVa domain_address;  // of the struct iommu_domain in use now; zero when not known
 };
 
-// The address space that the VT-d driver believes a device to use (struct dmar_domain).
+// What the VT-d driver believes a device to be attached to: a struct dmar_domain, or one of the
+// domains without tables that identity (6.12 and later) and blocking (6.3 and later) have.
 struct KernelDomain {
   std::optional<PhysAddr> root;  // top page table
   std::optional<unsigned> levels;
   std::optional<uint16_t> did;  // on the device's unit
   KernelVa address;
+  bool without_tables = false;      // `address` is of a struct iommu_domain
+  std::optional<DomainType> type;   // its own, which that of the group is not on all kernels
+  std::optional<bool> first_stage;  // its tables are of the first stage
+  std::optional<std::string> unit;  // name of the device's unit
 };
 
 struct DeviceFacts {
@@ -73,8 +79,7 @@ struct DeviceFacts {
   std::optional<PowerState> power;
   std::optional<bool> ats, pri, pasid;  // enabled
   std::optional<size_t> group;          // index into DeviceInventory::groups
-  // Attached by the driver, and to what; nothing when it is not attached to page tables, or that is
-  // not known.
+  // Attached by the driver, and to what; nothing when it is not attached, or that is not known.
   std::optional<KernelDomain> attached;
   KernelVa address;  // of its struct pci_dev, struct device where it is no PCI
 };

@@ -249,7 +249,7 @@ class DeviceReader {
     if (const auto group = Integer(device, "iommu_group"); group && *group != 0) {
       facts.group = GroupAt(KernelVa(*group));
     }
-    facts.attached = AttachedTo(device);
+    facts.attached = AttachedTo(device, facts.group);
   }
 
   std::string NameOf(const StructView& device) {
@@ -291,6 +291,7 @@ class DeviceReader {
     if (const auto id = Integer(view, "id")) group.id = static_cast<uint32_t>(*id);
     const std::optional<uint64_t> current = Integer(view, "domain");
     group.domain = TypeOf(current);
+    if (current) group.domain_address = KernelVa(*current);
     group.default_domain = TypeOf(Integer(view, "default_domain"));
     const std::optional<uint64_t> blocking = Integer(view, "blocking_domain");
     // Where the driver has no domain that blocks, an empty one of another type does.
@@ -403,18 +404,97 @@ class DeviceReader {
                static_cast<uint8_t>(*devfn)};
   }
 
-  std::optional<KernelDomain> AttachedTo(const StructView& device) {
+  // A member that may be unreadable without further notice: attributes of a domain.
+  static std::optional<uint64_t> Attempt(const StructView& view, std::string_view path) {
+    const Result<uint64_t> value = view.Integer(path);
+    if (!value) return std::nullopt;
+    return *value;
+  }
+
+  std::optional<KernelDomain> AttachedTo(const StructView& device,
+                                         const std::optional<size_t>& group) {
     const std::optional<StructView> info = InfoOf(device);
     if (!info) return std::nullopt;
     const auto pointer = Integer(*info, "domain");
-    if (!pointer || *pointer == 0) return std::nullopt;
+    if (!pointer) return std::nullopt;
+    if (*pointer == 0) return WithoutTables(*info, group);
     KernelDomain attached;
     attached.address = KernelVa(*pointer);
     const StructView domain = View(attached.address, "dmar_domain");
-    ReadRoot(domain, attached);
+    attached.type = OwnType(domain);
+    if (HasTables(domain, attached.type)) {
+      ReadRoot(domain, attached);
+      attached.first_stage = FirstStage(domain);
+    }
     const auto unit = Integer(*info, "iommu");
-    if (unit && *unit != 0) attached.did = DomainIdOn(View(KernelVa(*unit), "intel_iommu"), domain);
+    if (unit && *unit != 0) {
+      const StructView iommu = View(KernelVa(*unit), "intel_iommu");
+      attached.did = DomainIdOn(iommu, domain);
+      attached.unit = UnitName(iommu);
+    }
     return attached;
+  }
+
+  // Attached to no struct dmar_domain: to the driver's only domain of its type, which the group
+  // has.
+  std::optional<KernelDomain> WithoutTables(const StructView& info,
+                                            const std::optional<size_t>& group) {
+    if (!group) return std::nullopt;
+    const IommuGroup& its = inventory_.groups[*group];
+    if (its.domain != DomainType::kIdentity && its.domain != DomainType::kBlocked) {
+      return std::nullopt;
+    }
+    KernelDomain attached;
+    attached.address = its.domain_address;
+    attached.without_tables = true;
+    attached.type = its.domain;
+    const auto unit = Attempt(info, "iommu");
+    if (unit && *unit != 0) attached.unit = UnitName(View(KernelVa(*unit), "intel_iommu"));
+    return attached;
+  }
+
+  static std::optional<std::string> UnitName(const StructView& iommu) {
+    const Result<std::string> name = iommu.Text("name");
+    if (!name || name->empty()) return std::nullopt;
+    return *name;
+  }
+
+  // The domain's own type: up to 5.6 a device could be moved to another domain than its group's.
+  // Domains that the driver made for itself then have type 0, which is that of a blocking domain;
+  // the static identity domain is told by its variable.
+  std::optional<DomainType> OwnType(const StructView& domain) {
+    const auto raw = Attempt(domain, "domain.type");
+    if (raw && *raw != 0) return DomainTypeOf(*raw);
+    const std::optional<KernelVa> variable = kernel_.symbols.Get("si_domain");
+    if (!variable) return std::nullopt;
+    const Result<uint64_t> identity = kernel_.reader.ReadU64(*variable);
+    if (identity && *identity == domain.address().value()) return DomainType::kIdentity;
+    return std::nullopt;
+  }
+
+  // Domains of a process and nested ones keep other things where tables are kept (a union since
+  // 6.7).
+  static bool HasTables(const StructView& domain, const std::optional<DomainType>& type) {
+    if (!type) return !domain.Has("domain.type") || Attempt(domain, "domain.type").has_value();
+    return *type != DomainType::kSva && *type != DomainType::kNested;
+  }
+
+  // A flag (6.3 to 6.18), else by the operations. The bit in `flags` (5.6 to 6.1) had other
+  // meanings before, and no member tells which.
+  std::optional<bool> FirstStage(const StructView& domain) {
+    if (domain.Has("use_first_level")) {
+      const auto flag = Attempt(domain, "use_first_level");
+      if (!flag) return std::nullopt;
+      return *flag != 0;
+    }
+    const auto operations = Attempt(domain, "domain.ops");
+    if (!operations) return std::nullopt;
+    for (const bool first : {true, false}) {
+      const std::optional<KernelVa> symbol =
+          kernel_.symbols.Get(first ? "intel_fs_paging_domain_ops" : "intel_ss_paging_domain_ops");
+      if (symbol && symbol->value() == *operations) return first;
+    }
+    return std::nullopt;
   }
 
   // The top table: pgd and agaw up to 6.18, then a generic page table, of either stage at the same
@@ -452,7 +532,13 @@ class DeviceReader {
       return Narrow(Integer(View(KernelVa(*entry), "iommu_domain_info"), "did"));
     }
     const Result<MemberLayout> ids = kernel_.types.Member("dmar_domain", "iommu_did");
-    if (!ids) return Narrow(Integer(domain, "id"));
+    if (!ids) {
+      // Domains with a flag set (of a virtual machine, static identity; the bits have changed
+      // places) got an id on each unit beside this one, up to 4.2.
+      const auto flags = Integer(domain, "flags");
+      if (domain.Has("flags") && (!flags || *flags != 0)) return std::nullopt;
+      return Narrow(Integer(domain, "id"));
+    }
     if (*number >= ids->elements || ids->bit_size != ids->elements * 16) return std::nullopt;
     const Result<uint16_t> id = kernel_.reader.ReadU16(
         KernelVa(domain.address().value() + ids->bit_offset / 8 + *number * 2));

@@ -269,14 +269,18 @@ class UnitReader {
 
   void ReadInheritance(const StructView& iommu) {
     bool inherited = false;
+    bool known = true;
     if (iommu.Has("copied_tables")) {
       const Result<KernelVa> copied = iommu.Pointer("copied_tables");
       inherited = copied && copied->value() != 0;
+      known = copied.has_value();
     }
     if (iommu.Has("flags")) {
       const Result<uint64_t> flags = iommu.Integer("flags");
       inherited = inherited || (flags && (*flags & kFlagTranslationPreEnabled) != 0);
+      known = known && flags.has_value();
     }
+    unit_.inherited = inherited || !known;
     if (inherited) {
       kernel_.sink.Note("kernel.inherited-tables",
                         "{}: translation was on when this kernel took the unit over: context "

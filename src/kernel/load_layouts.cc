@@ -17,13 +17,33 @@ namespace dmaudit {
 namespace {
 
 // Every symbol and structure that discovery asks for, so that each table is gone through once.
-constexpr std::array<std::string_view, 24> kSymbols = {
-    "dmar_drhd_units",    "intel_iommu_sm",         "intel_iommu_ecs",   "intel_iommu_enabled",
-    "eim_mode",           "intel_iommu_ops",        "iommu_device_list", "amd_iommu_ops",
-    "amd_iommu_list",     "amd_iommu_pci_seg_list", "crashk_res",        "crashk_low_res",
-    "crashk_cma_ranges",  "crashk_cma_cnt",         "kexec_crash_image", "iomem_resource",
-    "saved_command_line", "pci_root_buses",         "pci_bus_type",      "iommu_group_kset",
-    "dmar_rmrr_units",    "dmar_atsr_units",        "dmar_satc_units",   "dmar_disabled"};
+constexpr std::array<std::string_view, 27> kSymbols = {"dmar_drhd_units",
+                                                       "intel_iommu_sm",
+                                                       "intel_iommu_ecs",
+                                                       "intel_iommu_enabled",
+                                                       "eim_mode",
+                                                       "intel_iommu_ops",
+                                                       "iommu_device_list",
+                                                       "amd_iommu_ops",
+                                                       "amd_iommu_list",
+                                                       "amd_iommu_pci_seg_list",
+                                                       "crashk_res",
+                                                       "crashk_low_res",
+                                                       "crashk_cma_ranges",
+                                                       "crashk_cma_cnt",
+                                                       "kexec_crash_image",
+                                                       "iomem_resource",
+                                                       "saved_command_line",
+                                                       "pci_root_buses",
+                                                       "pci_bus_type",
+                                                       "iommu_group_kset",
+                                                       "dmar_rmrr_units",
+                                                       "dmar_atsr_units",
+                                                       "dmar_satc_units",
+                                                       "dmar_disabled",
+                                                       "si_domain",
+                                                       "intel_fs_paging_domain_ops",
+                                                       "intel_ss_paging_domain_ops"};
 constexpr std::array<std::string_view, 31> kStructures = {
     "dmar_drhd_unit", "intel_iommu",
     "q_inval",        "ir_table",

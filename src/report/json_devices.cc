@@ -37,12 +37,19 @@ void WriteDeviceFacts(JsonWriter& json, const AuditResult& result, size_t index)
   WriteIfKnown(json, "domain_type", group != nullptr ? group->domain : std::nullopt, type);
   WriteIfKnown(json, "default_domain_type", group != nullptr ? group->default_domain : std::nullopt,
                type);
-  WriteIfKnown(json, "attached", device.attached, [&json](const KernelDomain& domain) {
+  WriteIfKnown(json, "attached", device.attached, [&](const KernelDomain& domain) {
     json.BeginObject();
     WriteIfKnown(json, "root", domain.root, [&json](PhysAddr root) { json.Hex(root.value()); });
     WriteIfKnown(json, "levels", domain.levels, [&json](unsigned n) { json.Number(n); });
     WriteIfKnown(json, "did", domain.did, [&json](uint16_t did) { json.Number(did); });
-    json.Key("place").String(fmt::format("dmar_domain @ {:#x}", domain.address.value()));
+    WriteIfKnown(json, "type", domain.type, type);
+    WriteIfKnown(json, "stage", domain.first_stage,
+                 [&json](bool first) { json.String(first ? "first" : "second"); });
+    WriteIfKnown(json, "unit", domain.unit,
+                 [&json](const std::string& name) { json.String(name); });
+    json.Key("place").String(fmt::format("{} @ {:#x}",
+                                         domain.without_tables ? "iommu_domain" : "dmar_domain",
+                                         domain.address.value()));
     json.EndObject();
   });
   json.Key("behind_unit");

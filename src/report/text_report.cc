@@ -428,9 +428,10 @@ class TextReport {
     const ViewCounts& views = result_.views;
     WriteWrapped(
         "  ",
-        fmt::format("kernel's records held against the tables for {}: {} agree, {} differ, "
+        fmt::format("kernel's records and tables compared for {} of {}: {} agree, {} differ, "
                     "{} not known",
-                    Count(views.attached, "device"), views.agree, views.differ, views.unknown),
+                    views.agree + views.differ, Count(views.attached, "device"), views.agree,
+                    views.differ, views.unknown),
         out_);
     const CoverageCounts counts = CountCoverage(result_);
     if (counts.unit + counts.none + counts.unknown == 0) return;

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "support/table_builder.h"
 
@@ -45,11 +47,37 @@ class Scene {
     device.name = "0000:00:01.0";
     device.bdf = Bdf{0, 0, 8};
     device.group = 0;
-    device.attached = KernelDomain{top, 3U, uint16_t{7}, KernelVa(0xffff888001000000)};
+    KernelDomain domain;
+    domain.root = top;
+    domain.levels = 3;
+    domain.did = uint16_t{7};
+    domain.address = KernelVa(0xffff888001000000);
+    domain.type = DomainType::kDma;
+    domain.unit = "dmar0";
+    device.attached = domain;
     machine.inventory.devices.push_back(device);
   }
 
   KernelDomain& kernel() { return *machine.inventory.devices[0].attached; }
+  // The kernel has the device in a domain of this type that has no tables.
+  void WithoutTables(DomainType type) {
+    KernelDomain domain;
+    domain.address = KernelVa(0xffffffff82000000);
+    domain.type = type;
+    domain.unit = "dmar0";
+    domain.without_tables = true;
+    machine.inventory.devices[0].attached = domain;
+    machine.inventory.groups[0].domain = type;
+  }
+  // One more unit, with tables of its own.
+  PhysAddr SecondUnit() {
+    const PhysAddr other = tables.NewPage();
+    UnitState unit = machine.units[0];
+    unit.name = "dmar1";
+    unit.rtaddr = {other.value(), Origin::kDerived, "test"};
+    machine.units.push_back(unit);
+    return other;
+  }
   // The context entry is of type pass-through.
   void PassThrough() {
     tables.Set(context, 0b1001);
@@ -127,29 +155,122 @@ TEST_CASE("a unit with fewer levels than the domain gets a table below the domai
 }
 
 TEST_CASE("pass-through has no table to compare, and is right for an identity domain alone") {
-  Scene identity;
-  identity.PassThrough();
-  identity.machine.inventory.groups[0].domain = DomainType::kIdentity;
-  AuditResult result = identity.Audit();
+  const auto with = [](std::optional<DomainType> own, std::optional<DomainType> group) {
+    Scene scene;
+    scene.PassThrough();
+    scene.kernel().type = own;
+    scene.machine.inventory.groups[0].domain = group;
+    return scene.Audit();
+  };
+  AuditResult result = with(DomainType::kIdentity, DomainType::kIdentity);
   REQUIRE(result.findings.size() == 1);
   CHECK(result.findings[0].kind->id == findings::kPassThrough.id);
   CheckViews(result, 1, 0, 0);
-  for (const DomainType type : {DomainType::kDma, DomainType::kDmaFlushQueue,
-                                DomainType::kUnmanaged, DomainType::kBlocked}) {
-    Scene scene;
-    scene.PassThrough();
-    scene.machine.inventory.groups[0].domain = type;
-    result = scene.Audit();
+  for (const DomainType type :
+       {DomainType::kDma, DomainType::kDmaFlushQueue, DomainType::kUnmanaged}) {
+    result = with(type, DomainType::kIdentity);
     REQUIRE(result.findings.size() == 2);
     CHECK(result.findings[1].kind->id == findings::kViewType.id);
     CheckViews(result, 0, 1, 0);
   }
-  Scene unknown;
-  unknown.PassThrough();
-  unknown.machine.inventory.groups[0].domain.reset();
-  result = unknown.Audit();
-  CHECK(result.findings.size() == 1);
-  CheckViews(result, 0, 0, 1);
+  // A device that up to 5.6 the driver took out of its group's domain.
+  CheckViews(with(DomainType::kIdentity, DomainType::kDma), 1, 0, 0);
+  CheckViews(with(std::nullopt, DomainType::kIdentity), 1, 0, 0);
+  for (const std::optional<DomainType> group :
+       {std::optional(DomainType::kDma), std::optional<DomainType>()}) {
+    result = with(std::nullopt, group);
+    CHECK(result.findings.size() == 1);
+    CheckViews(result, 0, 0, 1);
+  }
+}
+
+TEST_CASE("domains without tables: identity passes through, blocked has no live entry") {
+  Scene identity;
+  identity.WithoutTables(DomainType::kIdentity);
+  CheckOnly(identity.Audit(), findings::kViewType);
+  identity.PassThrough();
+  CheckViews(identity.Audit(), 1, 0, 0);
+
+  Scene blocked;
+  blocked.WithoutTables(DomainType::kBlocked);
+  CheckOnly(blocked.Audit(), findings::kViewType);
+  blocked.tables.AttachLegacy(blocked.root, 0, 0x10, blocked.top, 3, 9);
+  blocked.tables.Set(blocked.context, 0);
+  const AuditResult result = blocked.Audit();
+  CHECK(result.findings.empty());
+  CheckViews(result, 1, 0, 0);
+}
+
+TEST_CASE("the stage of the kernel's tables is that of the entry's") {
+  Scene scene;
+  scene.kernel().first_stage = false;
+  CheckViews(scene.Audit(), 1, 0, 0);
+  scene.kernel().first_stage = true;
+  CheckOnly(scene.Audit(), findings::kViewType);
+}
+
+TEST_CASE("an entry that proves a difference is shown with it") {
+  Scene scene;
+  scene.kernel().did = 8;
+  const AuditResult result = scene.Audit();
+  REQUIRE(result.findings.size() == 1);
+  REQUIRE(result.findings[0].evidence.size() == 2);
+  CHECK(result.findings[0].evidence[1].address == scene.context);
+}
+
+TEST_CASE("on a unit that was taken over from an earlier kernel no difference is told") {
+  const auto with = [](bool inherited, uint16_t did) {
+    Scene scene;
+    scene.machine.units[0].inherited = inherited;
+    scene.kernel().did = did;
+    return scene.Audit();
+  };
+  CheckOnly(with(false, 8), findings::kViewDomainId);
+  CHECK(with(true, 8).findings.empty());
+  CheckViews(with(true, 8), 0, 0, 1);
+  CheckViews(with(true, 7), 1, 0, 0);
+}
+
+TEST_CASE("the entry of the device's own unit counts") {
+  Scene other;  // a second unit has an entry of the same requester, with another table
+  const PhysAddr root = other.SecondUnit();
+  other.tables.AttachLegacy(root, 0, 0x08, other.tables.NewPage(), 3, 3);
+  AuditResult result = other.Audit();
+  CHECK(result.findings.empty());
+  CheckViews(result, 1, 0, 0);
+  other.kernel().unit = "dmar1";
+  CheckOnly(other.Audit(), findings::kViewRoot);
+  for (const std::optional<std::string>& unit :
+       {std::optional<std::string>("dmar2"), std::optional<std::string>()}) {
+    other.kernel().unit = unit;  // one that was not found
+    result = other.Audit();
+    CHECK(result.findings.empty());
+    CheckViews(result, 0, 0, 1);
+  }
+  Scene twice;  // two of one name
+  twice.SecondUnit();
+  twice.machine.units[1].name = "dmar0";
+  twice.kernel().did = 8;
+  CheckViews(twice.Audit(), 0, 0, 1);
+}
+
+TEST_CASE("the entry of a bridge's id is not held against the devices behind it") {
+  Scene scene;  // 0000:00:02.0 passes on what 0000:00:01.0 sends, and is in no domain itself
+  scene.tables.AttachLegacy(scene.root, 0, 0x10, scene.tables.NewPage(), 3, 5);
+  const AuditResult result = scene.Audit();
+  CHECK(result.findings.empty());
+  CheckViews(result, 1, 0, 0);
+}
+
+TEST_CASE("spaces of processes and nested ones are not compared") {
+  for (const DomainType type : {DomainType::kSva, DomainType::kNested}) {
+    Scene scene;
+    scene.kernel().type = type;
+    scene.kernel().root.reset();  // as such a domain is read
+    const AuditResult result = scene.Audit();
+    CHECK(result.findings.empty());
+    CheckViews(result, 0, 0, 1);
+  }
 }
 
 TEST_CASE("a device without an entry, where every entry was seen") {
@@ -162,6 +283,10 @@ TEST_CASE("a device without an entry, where every entry was seen") {
   const AuditResult hidden = none.Audit();  // by an entry that cannot be read
   CHECK(hidden.findings.empty());
   CheckViews(hidden, 0, 0, 1);
+
+  Scene refused;  // nothing live at all: the reading of the unit may be wrong
+  refused.tables.Set(refused.context, 0);
+  CheckViews(refused.Audit(), 0, 0, 1);
 
   Scene off;
   off.machine.units[0].gcmd = {0, Origin::kKernelShadow, "test"};
@@ -179,6 +304,7 @@ TEST_CASE("what is not known on the kernel's side is counted, and no finding") {
   without([](KernelDomain& kernel) { kernel.root.reset(); });
   without([](KernelDomain& kernel) { kernel.levels.reset(); });
   without([](KernelDomain& kernel) { kernel.did.reset(); });
+  without([](KernelDomain& kernel) { kernel.did = uint16_t{0}; });  // given to no domain
   Scene detached;
   detached.machine.inventory.devices[0].attached.reset();
   CheckViews(detached.Audit(), 0, 0, 0);

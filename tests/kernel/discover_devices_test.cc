@@ -301,6 +301,105 @@ TEST_CASE("what the driver's own records attach a device to") {
   }
 }
 
+TEST_CASE("a domain says its own type, its stage, and which unit it is on") {
+  const auto domain = [](const std::function<void(MachineScene&)>& before,
+                         const std::function<void(MachineScene&)>& after) {
+    const Look look(before, [&](MachineScene& s) {
+      s.Attach(0xb000000, 4);
+      after(s);
+    });
+    CHECK(look.scene.sink.diagnostics().empty());
+    REQUIRE(look.device().attached);
+    return *look.device().attached;
+  };
+  for (const bool generic : {false, true}) {
+    CAPTURE(generic);
+    const auto of_type = [&](uint64_t type) {
+      return domain([&](MachineScene& s) { s.generic_page_tables = generic; },
+                    [&](MachineScene& s) { s.SetDomain(type, 0); });
+    };
+    CHECK(of_type(11).type == DomainType::kDmaFlushQueue);
+    CHECK(of_type(11).unit == "dmar0");
+    CHECK(of_type(11).root);
+    CHECK_FALSE(of_type(11).first_stage);
+    CHECK_FALSE(of_type(11).without_tables);
+    CHECK(of_type(1).type == DomainType::kUnmanaged);
+    // Type 0 is also what nobody set.
+    CHECK_FALSE(of_type(0).type);
+    CHECK(of_type(0).root);
+    // What lies where tables are kept is something else.
+    CHECK_FALSE(of_type(16).root);
+    CHECK_FALSE(of_type(64).root);
+  }
+  for (const bool first : {false, true}) {
+    CHECK(domain([](MachineScene& s) { s.has_first_stage_flag = true; },
+                 [&](MachineScene& s) { s.SetWord("own", "dmar_domain.use_first_level", first); })
+              .first_stage == first);
+    const char* operations = first ? "intel_fs_paging_domain_ops" : "intel_ss_paging_domain_ops";
+    CHECK(domain(
+              [&](MachineScene& s) {
+                s.generic_page_tables = true;
+                s.variables.push_back({"intel_fs_paging_domain_ops", 8});
+                s.variables.push_back({"intel_ss_paging_domain_ops", 8});
+              },
+              [&](MachineScene& s) { s.SetDomain(11, s.At(operations)); })
+              .first_stage == first);
+  }
+}
+
+TEST_CASE("the static identity domain is told by its variable where its type was never set") {
+  const auto type = [](uint64_t distance) {
+    const Look look(
+        [](MachineScene& s) {
+          s.variables.push_back({"si_domain", 8});
+        },
+        [&](MachineScene& s) {
+          s.Attach(0xb000000, 4);
+          s.SetDomain(0, 0);
+          s.Set("si_domain", s.At("own") + distance);
+        });
+    REQUIRE(look.device().attached);
+    return look.device().attached->type;
+  };
+  CHECK(type(0) == DomainType::kIdentity);
+  CHECK_FALSE(type(8));
+}
+
+TEST_CASE("one id for all units is that of a domain without flags alone") {
+  const auto id = [](uint64_t flags) {
+    const Look look([](MachineScene& s) { s.domain_ids = MachineScene::DomainIds::kOne; },
+                    [&](MachineScene& s) {
+                      s.Attach(0xb000000, 3);
+                      s.SetWord("own", "dmar_domain.flags", flags);
+                    });
+    REQUIRE(look.device().attached);
+    return look.device().attached->did;
+  };
+  CHECK(id(0) == 9);
+  for (const uint64_t flag : {uint64_t{1}, uint64_t{2}, uint64_t{4}}) CHECK_FALSE(id(flag));
+}
+
+TEST_CASE("a device in no struct dmar_domain is in that of its group, if that has no tables") {
+  for (const auto& [raw, attached] :
+       {std::pair<uint64_t, bool>{0, true}, {4, true}, {1, false}, {11, false}}) {
+    CAPTURE(raw);
+    const Look look([raw = raw](MachineScene& s) { s.devices[0].domain_type = raw; },
+                    [](MachineScene& s) {
+                      s.Attach(0xb000000, 3);
+                      s.SetWord("info", "device_domain_info.domain", 0);
+                    });
+    REQUIRE(look.device().attached.has_value() == attached);
+    if (!attached) continue;
+    const KernelDomain& domain = *look.device().attached;
+    CHECK(domain.without_tables);
+    CHECK(domain.type == DomainTypeOf(raw));
+    CHECK(domain.unit == "dmar0");
+    CHECK(domain.address.value() == look.scene.At("domain0"));
+    CHECK_FALSE(domain.root);
+    CHECK_FALSE(domain.did);
+  }
+}
+
 TEST_CASE("the driver's data points back to a struct pci_dev or to the struct device in it") {
   for (const bool pci : {false, true}) {
     CAPTURE(pci);

@@ -67,13 +67,25 @@ class MachineScene {
   bool bit_fields = true;        // false: ignored is a byte of its own
   bool has_group_device = true;  // false: the element of a group's list is struct iommu_device
   bool has_dev_iommu = true;     // false: archdata.iommu leads to the driver's data
-  bool has_group_owner = true;   // false: as before 5.19
+  bool has_archdata = false;     // true: so it does, beside a struct dev_iommu that is no use
+  bool has_info_segment = true;  // of the driver's data, where has_segment
+  bool has_iommu_device = true;  // false: as before 4.12, units are registered nowhere
+  bool has_flags = true;         // false: as before 4.2
+  bool has_back_pointer = true;  // false: intel_iommu.drhd is not there, as before 5.10
+  bool has_page_requests = true;
+  bool has_services = true;       // false: no bits for ATS, PRI and PASID
+  bool has_groups = true;         // false: as before 3.6
+  bool has_domain_types = true;   // false: groups have no domains, as before 4.1
+  bool pgd_in_union = false;      // true: a domain's table is in a structure of a union (6.9)
+  uint32_t units_supported = 16;  // elements of dmar_domain.iommu_did
+  bool has_group_owner = true;    // false: as before 5.19
   std::vector<Device> devices = {{0, 0x08, "nvme"}};
   // How a domain keeps its ids: one for all units, an array by unit, an xarray by unit.
   enum class DomainIds { kOne, kArray, kXarray } domain_ids = DomainIds::kXarray;
-  bool generic_page_tables = false;  // true: domains keep their tables as 6.19 and later do
-  bool info_of_pci_dev = false;      // true: the driver's data points to a struct pci_dev (to 3.15)
-  bool scopes_of_pci_dev = false;    // true: scopes are arrays of struct pci_dev * (to 3.14)
+  bool generic_page_tables = false;   // true: domains keep their tables as 6.19 and later do
+  bool has_first_stage_flag = false;  // true: as from 6.3 to 6.18
+  bool info_of_pci_dev = false;    // true: the driver's data points to a struct pci_dev (to 3.15)
+  bool scopes_of_pci_dev = false;  // true: scopes are arrays of struct pci_dev * (to 3.14)
   // A device that is not PCI, attached under 0000:f0:01.0, in the group of the first device.
   bool platform_device = false;
   uint32_t name_length = 13;
@@ -159,20 +171,25 @@ class MachineScene {
     }
     const uint64_t device = At("pci0.dev");
     if (has_dev_iommu) {
-      SetWord("holder", "dev_iommu.priv", At("info"));
+      SetWord("holder", "dev_iommu.priv", has_archdata ? 0 : At("info"));
       Put(device + offsets_.at("device.iommu"), At("holder"));
-    } else {
+    }
+    if (!has_dev_iommu || has_archdata) {
       Put(device + offsets_.at("device.archdata"), At("info"));
     }
     SetWord("info", "device_domain_info.dev", info_of_pci_dev ? At("pci0") : device);
     SetWord("info", "device_domain_info.iommu", At("iommu0"));
     SetWord("info", "device_domain_info.domain", At("own"));
     if (generic_page_tables) {
-      Put(At("own") + offsets_.at("dmar_domain.") + 8, (kDirect + root) | (levels - 1));
+      Put(At("own") + offsets_.at("dmar_domain.") + 16, (kDirect + root) | (levels - 1));
+    } else if (pgd_in_union) {
+      Put(At("own") + offsets_.at("dmar_domain."), kDirect + root);
+      Put(At("own") + offsets_.at("dmar_domain.") + 8, levels - 2);
     } else {
       SetWord("own", "dmar_domain.pgd", kDirect + root);
       SetWord("own", "dmar_domain.agaw", levels - 2);
     }
+    SetDomain(11, 0);
     SetWord("own-info", "iommu_domain_info.did", 9);
     if (domain_ids == DomainIds::kOne) SetWord("own", "dmar_domain.id", 9);
     if (domain_ids == DomainIds::kArray) SetWord("own", "dmar_domain.iommu_did", 9);
@@ -186,6 +203,13 @@ class MachineScene {
       entry = At(node) + 2;
     }
     Put(At("own") + offsets_.at("dmar_domain.iommu_array") + offsets_.at("xarray.xa_head"), entry);
+  }
+  // Type and operations of the domain that Attach() made.
+  void SetDomain(uint64_t type, uint64_t operations) {
+    const uint64_t at =
+        At("own") + offsets_.at(generic_page_tables ? "dmar_domain." : "dmar_domain.domain");
+    Put(at + offsets_.at("iommu_domain.type"), type);
+    Put(at + offsets_.at("iommu_domain.ops"), operations);
   }
   // One more entry of a list of scopes ("rmrr", "atsr", "satc"): two devices 0000:00:01.0 and
   // 0000:02:00.0, and one that does not exist. Its name is `list` and its number.
@@ -231,10 +255,16 @@ class MachineScene {
     const uint64_t at = At(object) + offsets_.at(member);
     memory_->Write(PhysAddr(Physical(at)), std::as_bytes(std::span(&value, 1)));
   }
+  // "type.member".
+  uint64_t OffsetOf(const std::string& member) const { return offsets_.at(member); }
   void SetState(const std::string& place, ByteState state) {
     memory_->SetPageState(PhysAddr(Physical(At(place))), state);
   }
 
+  // Before Build: a kernel without the variable.
+  void Without(std::string_view variable) {
+    std::erase_if(variables, [variable](const Variable& v) { return v.name == variable; });
+  }
   size_t Count(std::string_view id, Effect effect) const {
     size_t count = 0;
     for (const Diagnostic& d : sink.diagnostics()) count += d.id == id && d.effect == effect;
@@ -343,12 +373,12 @@ class MachineScene {
                               {"name", btf_.Array(u8, name_length), name_length},
                               {"copied_tables", pointer, 8, has_copied_tables},
                               {"root_entry", pointer, 8},
-                              {"prq", pointer, 8},
+                              {"prq", pointer, 8, has_page_requests},
                               {"qi", pointer, 8},
                               {"ir_table", pointer, 8, has_ir_table},
-                              {"iommu", device, 32},
-                              {"flags", u32, 4},
-                              {"drhd", pointer, 8}});
+                              {"iommu", device, 32, has_iommu_device},
+                              {"flags", u32, 4, has_flags},
+                              {"drhd", pointer, 8, has_back_pointer}});
     Structure("q_inval", {{"q_lock", u32, 4}, {"desc", pointer, 8}});
     Structure("ir_table", {{"base", pointer, 8}});
     Structure("resource", {{"start", u64, 8},
@@ -388,8 +418,8 @@ class MachineScene {
                          {"init_name", pointer, 8},
                          {"bus", pointer, 8},
                          {"driver", pointer, 8},
-                         {"archdata", archdata, 8, !has_dev_iommu},
-                         {"iommu_group", pointer, 8},
+                         {"archdata", archdata, 8, !has_dev_iommu || has_archdata},
+                         {"iommu_group", pointer, 8, has_groups},
                          {"iommu", pointer, 8, has_dev_iommu}});
     Structure("pci_bus", {{"node", list, 16},
                           {"children", list, 16},
@@ -408,9 +438,9 @@ class MachineScene {
                           {"hdr_type", u8, 1},
                           {"current_state", u32, 4},
                           {"is_busmaster", u8, 1},
-                          {"ats_enabled", u8, 1},
-                          {"pri_enabled", u8, 1},
-                          {"pasid_enabled", u8, 1},
+                          {"ats_enabled", u8, 1, has_services},
+                          {"pri_enabled", u8, 1, has_services},
+                          {"pasid_enabled", u8, 1, has_services},
                           {"is_virtfn", u8, 1},
                           {"physfn", pointer, 8},
                           {"dev", device, 72}});
@@ -418,11 +448,12 @@ class MachineScene {
     Structure("iommu_group", {{"kobj", kobject, 24},
                               {"devices", list, 16},
                               {"id", u32, 4},
-                              {"default_domain", pointer, 8},
+                              {"default_domain", pointer, 8, has_domain_types},
                               {"blocking_domain", pointer, 8, has_group_owner},
-                              {"domain", pointer, 8},
+                              {"domain", pointer, 8, has_domain_types},
                               {"owner", pointer, 8, has_group_owner}});
     if (has_group_device) Structure("group_device", {{"list", list, 16}, {"dev", pointer, 8}});
+    const uint32_t domain = btf_.next_id();
     Structure("iommu_domain", {{"type", u32, 4}, {"ops", pointer, 8}});
     Structure("dev_iommu", {{"priv", pointer, 8}});
     const uint32_t xarray = btf_.next_id();
@@ -435,20 +466,29 @@ class MachineScene {
     const uint32_t first = btf_.Struct("pt_x86_64", 8, {{"common", common, 0}});
     const uint32_t second = btf_.Struct("pt_vtdss", 8, {{"common", common, 0}});
     const uint32_t fspt =
-        btf_.Struct("pt_iommu_x86_64", 16, {{"iommu", pointer, 0}, {"x86_64_pt", first, 64}});
+        btf_.Struct("pt_iommu_x86_64", 24, {{"iommu", domain, 0}, {"x86_64_pt", first, 128}});
     const uint32_t sspt =
-        btf_.Struct("pt_iommu_vtdss", 16, {{"iommu", pointer, 0}, {"vtdss_pt", second, 64}});
-    const uint32_t either =
-        btf_.Struct("", 16, {{"fspt", fspt, 0}, {"sspt", sspt, 0}}, BtfKind::kUnion);
-    Structure("dmar_domain",
-              {{"", either, 16, generic_page_tables},
-               {"pgd", pointer, 8, !generic_page_tables},
-               {"agaw", u32, 4, !generic_page_tables},
-               {"id", u32, 4, domain_ids == DomainIds::kOne},
-               {"iommu_did", btf_.Array(u16, 16), 32, domain_ids == DomainIds::kArray},
-               {"iommu_array", xarray, 16, domain_ids == DomainIds::kXarray}});
+        btf_.Struct("pt_iommu_vtdss", 24, {{"iommu", domain, 0}, {"vtdss_pt", second, 128}});
+    const uint32_t either = btf_.Struct(
+        "", 24, {{"domain", domain, 0}, {"fspt", fspt, 0}, {"sspt", sspt, 0}}, BtfKind::kUnion);
+    // The tables of a domain that is not of a process, beside what those of others keep there.
+    const uint32_t own = btf_.Struct("", 16, {{"pgd", pointer, 0}, {"agaw", u32, 64}});
+    const uint32_t notifier = btf_.Struct("mmu_notifier", 16, {{"hlist", list, 0}});
+    const uint32_t kinds =
+        btf_.Struct("", 16, {{"", own, 0}, {"notifier", notifier, 0}}, BtfKind::kUnion);
+    const bool plain = !generic_page_tables && !pgd_in_union;
+    Structure("dmar_domain", {{"", pgd_in_union ? kinds : either, pgd_in_union ? 16U : 24U, !plain},
+                              {"pgd", pointer, 8, plain},
+                              {"agaw", u32, 4, plain},
+                              {"id", u32, 4, domain_ids == DomainIds::kOne},
+                              {"flags", u32, 4, domain_ids == DomainIds::kOne},
+                              {"use_first_level", u8, 1, has_first_stage_flag},
+                              {"iommu_did", btf_.Array(u16, units_supported), units_supported * 2,
+                               domain_ids == DomainIds::kArray},
+                              {"iommu_array", xarray, 16, domain_ids == DomainIds::kXarray},
+                              {"domain", domain, 16, !generic_page_tables}});
     Structure("device_domain_info", {{"link", list, 16},
-                                     {"segment", u32, 4, has_segment},
+                                     {"segment", u32, 4, has_segment && has_info_segment},
                                      {"bus", u8, 1},
                                      {"devfn", u8, 1},
                                      {"dev", btf_.Pointer(info_of_pci_dev ? pci_dev : device), 8},
@@ -531,11 +571,11 @@ class MachineScene {
       if (has_reg_phys) Set("iommu" + n + ".reg_phys", kRegisters + 0x1000 * i);
       Set("iommu" + n + ".root_entry", kDirect + kRoot + 0x10000 * i);
       Set("iommu" + n + ".qi", queue);
-      Set("iommu" + n + ".drhd", drhd);
+      if (has_back_pointer) Set("iommu" + n + ".drhd", drhd);
       Put(queue + offsets_.at("q_inval.desc"), kDirect + kQueue);
       if (has_ir_table) Set("iommu" + n + ".ir_table", ir);
       Put(ir, kDirect + kIrTable);
-      if (places_.contains("iommu_device_list")) {
+      if (places_.contains("iommu_device_list") && has_iommu_device) {
         const uint64_t device = At("iommu" + n + ".iommu");
         LinkInto(At("iommu_device_list"), device, last);
         Put(device + 16, places_["intel_iommu_ops"]);
@@ -578,14 +618,16 @@ class MachineScene {
       Allocate("group" + n);
       Allocate("domain" + n);
       Set32("domain" + n + ".type", static_cast<uint32_t>(device.domain_type));
-      Set("group" + n + ".domain", At("domain" + n));
-      Set("group" + n + ".default_domain", At("domain" + n));
+      if (has_domain_types) {
+        Set("group" + n + ".domain", At("domain" + n));
+        Set("group" + n + ".default_domain", At("domain" + n));
+      }
       Set32("group" + n + ".id", static_cast<uint32_t>(i + 3));
       EmptyList(At("group" + n + ".devices"));
       LinkInto(At("kset"), At("group" + n + ".kobj") + 8, last);
       const uint64_t dev = At(pci + ".dev");
       Put(dev + offsets_.at("device.bus"), At("pci_bus_type"));
-      Put(dev + offsets_.at("device.iommu_group"), At("group" + n));
+      if (has_groups) Put(dev + offsets_.at("device.iommu_group"), At("group" + n));
       AddToGroup("group" + n, dev, last);
       if (device.driver.empty()) continue;
       const std::string driver = "driver" + n;
