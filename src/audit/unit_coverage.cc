@@ -13,13 +13,27 @@
 namespace dmaudit {
 namespace {
 
+// A unit that a table of the user declares and the dump does not have: nobody may have switched it
+// on.
+bool Missing(const FirmwareScope& scope, const std::vector<AuditedUnit>& units) {
+  return scope.origin == Origin::kAcpiTable &&
+         std::none_of(units.begin(), units.end(), [&scope](const AuditedUnit& unit) {
+           return unit.state.register_base && unit.state.register_base.value() == scope.registers;
+         });
+}
+
 // The scopes of all units.
 class UnitScopes {
  public:
-  explicit UnitScopes(const FirmwareScopes& scopes) : whole_(scopes.units_complete) {
-    for (const FirmwareScope& scope : scopes.scopes) {
+  explicit UnitScopes(const AuditResult& result) : whole_(result.machine.scopes.units_complete) {
+    for (const FirmwareScope& scope : result.machine.scopes.scopes) {
       if (scope.kind != ScopeKind::kUnit) continue;
       any_ = true;
+      if (Missing(scope, result.units)) {
+        missing_.insert(scope.devices.begin(), scope.devices.end());
+        if (scope.segment) doubtful_.insert(*scope.segment);
+        continue;
+      }
       named_.insert(scope.devices.begin(), scope.devices.end());
       if (scope.flag.value_or(false) && scope.segment) rest_.insert(*scope.segment);
       // A unit whose segment is known can only cover devices of that one.
@@ -33,6 +47,9 @@ class UnitScopes {
 
   Coverage Of(const DeviceFacts& device) const {
     if (!any_ || !device.pci || !device.bdf) return Coverage::kUnknown;
+    for (const Bdf& bdf : device.path.value_or(std::vector<Bdf>{*device.bdf})) {
+      if (missing_.contains(bdf)) return Coverage::kUnknown;
+    }
     if (rest_.contains(device.bdf->segment)) return Coverage::kUnit;
     if (!device.path) return named_.contains(*device.bdf) ? Coverage::kUnit : Coverage::kUnknown;
     for (const Bdf& bdf : *device.path) {
@@ -46,6 +63,7 @@ class UnitScopes {
   bool any_ = false;
   bool whole_;                   // no unit is missed, and the segment of each is known
   std::set<Bdf> named_;          // by any unit
+  std::set<Bdf> missing_;        // by a unit that the dump does not have
   std::set<uint16_t> rest_;      // segments that a unit covers as a whole
   std::set<uint16_t> doubtful_;  // segments with a unit of which not all is known
 };
@@ -78,7 +96,7 @@ std::string_view ToString(Coverage coverage) {
 }
 
 std::vector<Coverage> CoverageOf(const AuditResult& result) {
-  const UnitScopes scopes(result.machine.scopes);
+  const UnitScopes scopes(result);
   const std::set<Bdf> attached = AttachedIds(result);
   std::vector<Coverage> out;
   out.reserve(result.machine.inventory.devices.size());

@@ -59,6 +59,10 @@ class TableParser {
     if (!AsText(table_).starts_with("DMAR")) {
       return Fail(ErrorCode::kUnrecognised, "no ACPI table with the signature DMAR");
     }
+    if (AsText(table_).starts_with("DMAR @ 0x")) {
+      return Fail(ErrorCode::kUnrecognised,
+                  "acpidump's text: `acpidump -b` writes the table itself");
+    }
     if (table_.size() < kStructuresAt) {
       return Fail(ErrorCode::kMalformed, "a DMAR table has at least {} bytes, this one {}",
                   kStructuresAt, table_.size());

@@ -60,7 +60,15 @@ class Merger {
     std::stable_sort(
         scopes_.scopes.begin(), scopes_.scopes.end(),
         [](const FirmwareScope& a, const FirmwareScope& b) { return a.kind < b.kind; });
-    if (table.whole()) scopes_.complete = scopes_.units_complete = true;
+    if (table.whole()) {
+      scopes_.complete = scopes_.units_complete = true;
+    } else if (used_) {
+      // A device that damage puts behind a unit would look translated.
+      sink_.Incomplete("kernel.acpi-table",
+                       "{}: what the dump lacks is taken from it, and it has problems: which "
+                       "devices are behind which unit may be wrong",
+                       path_);
+    }
   }
 
  private:
@@ -137,6 +145,7 @@ class Merger {
       sink_.Note("kernel.disagree", "{}: the kernel lists no such structure", table.place);
     }
     if (table.kind == ScopeKind::kUnit && !audited_.contains(*table.registers)) AddUnitGap(table);
+    used_ = true;
     scopes_.scopes.push_back(std::move(table));
   }
 
@@ -176,7 +185,9 @@ class Merger {
             fmt::format("ends at {:x}", kernel.range->last.value()));
     }
     filled = CompareDevices(table, kernel) || filled;
-    if (filled) kernel.place += ", " + table.place;
+    if (!filled) return;
+    kernel.place += ", " + table.place;
+    used_ = true;
   }
 
   // True when the table's devices were taken.
@@ -206,7 +217,8 @@ class Merger {
   const std::string& path_;
   FirmwareScopes& scopes_;
   DiagnosticSink& sink_;
-  size_t known_;  // scopes of the kernel; those of the table come after them
+  size_t known_;       // scopes of the kernel; those of the table come after them
+  bool used_ = false;  // anything of the table is in `scopes_`
   std::set<size_t> matched_;
   std::set<PhysAddr> audited_;  // registers of the units
   std::set<Bdf> present_;

@@ -24,9 +24,10 @@ Result<AcpiDmar> LoadAcpiDmar(const std::string& path);
 // differ, the kernel's word stays, the table's is a rival, and "kernel.disagree" says it (kNote).
 //
 // Where firmware gives a bridge, the bus behind it is the kernel's (`inventory`); without it an
-// entry is unplaced. Problems of the table and structures that are skipped are notes. A table
-// without problems closes what of the kernel's lists could not be read. A unit of the table that is
-// none of `units` is not audited (kIncomplete, "kernel.unit-not-listed").
+// entry is unplaced. Problems of the table and structures that are skipped are notes
+// ("kernel.acpi-table", "kernel.acpi-skipped"); that something was taken from a table with problems
+// is kIncomplete. One without closes what of the kernel's lists could not be read. A unit of the
+// table that is none of `units` is not audited (kIncomplete, "kernel.unit-not-listed").
 void MergeAcpiDmar(const AcpiDmar& table, const std::string& path, const DeviceInventory& inventory,
                    const std::vector<UnitState>& units, FirmwareScopes& scopes,
                    DiagnosticSink& sink);

@@ -53,6 +53,15 @@ struct Scene {
   std::vector<Finding> findings;
 };
 
+// A unit that only a table of the user declares.
+FirmwareScope& AddDeclared(Scene& scene, std::vector<Bdf> devices) {
+  scene.AddUnit(0, devices.empty(), std::move(devices));
+  FirmwareScope& scope = scene.result.machine.scopes.scopes.back();
+  scope.origin = Origin::kAcpiTable;
+  scope.registers = PhysAddr(0xfed92000);
+  return scope;
+}
+
 Coverage After(const std::function<void(Scene&)>& change) {
   Scene scene;
   change(scene);
@@ -159,6 +168,27 @@ TEST_CASE("with a filter only the chosen devices are judged") {
   CHECK(scene.Check() == Coverage::kNone);
   CHECK(scene.findings.empty());
   CHECK(CountCoverage(scene.result).none == 0);
+}
+
+TEST_CASE(
+    "a unit that only the user's table declares translates nothing as long as the dump lacks it") {
+  const auto with = [](std::vector<Bdf> devices, uint64_t registers) {
+    return After([&](Scene& scene) {
+      scene.unit(1).flag = false;  // no unit for the rest
+      AddDeclared(scene, std::move(devices));
+      AuditedUnit unit;
+      unit.state.register_base = {PhysAddr(registers), Origin::kLog, "test"};
+      scene.result.units.push_back(unit);
+    });
+  };
+  for (const std::vector<Bdf>& devices : {std::vector<Bdf>{kDevice}, {kBridge}, {}}) {
+    CHECK(with(devices, 0xfed92000) == Coverage::kUnit);
+    CHECK(with(devices, 0xfed92001) == Coverage::kUnknown);
+    CHECK(with(devices, 0xfed91fff) == Coverage::kUnknown);
+  }
+  // Nor does the unit for the rest then take the device.
+  CHECK(After([](Scene& scene) { AddDeclared(scene, {kDevice}); }) == Coverage::kUnknown);
+  CHECK(After([](Scene& scene) { AddDeclared(scene, {{0, 9, 0}}); }) == Coverage::kUnit);
 }
 
 }  // namespace

@@ -85,6 +85,12 @@ class AcpiDmarTest(CliTest):
                          ["kernel.acpi-table"])
         self.assertEqual(report["complete"], whole["complete"])
 
+    def test_the_text_of_acpidump_is_refused_with_advice(self):
+        path = self.scratch() / "dmar.txt"
+        path.write_text("DMAR @ 0x0000000000000000\n    0000: 44 4D 41 52 88 00 00 00 01 9B 41 43 4D 45 20 20  DMAR......ACME\n")
+        ran = run("--acpi-dmar", path, fixture(CLEAN))
+        self.cannot_run(ran, "acpidump -b")
+
     def test_what_is_no_table_is_a_usage_error(self):
         path = self.scratch() / "no-table"
         path.write_bytes(b"FACP" + bytes(60))

@@ -94,6 +94,19 @@ TEST_CASE("what is no DMAR table is an error") {
   CHECK(ParseAcpiDmar(DmarTableBuilder().Build()));
 }
 
+TEST_CASE("the text that acpidump writes without -b is refused with advice") {
+  const auto parse = [](std::string_view text) {
+    const auto bytes = AsBytes(text);
+    return ParseAcpiDmar({bytes.data(), bytes.size()});
+  };
+  const std::string rest =
+      "0000000000000000\n    0000: 44 4D 41 52 88 00 00 00 01 9B 41 43  DMAR\n";
+  const Result<AcpiDmar> text = parse("DMAR @ 0x" + rest);
+  REQUIRE_FALSE(text);
+  CHECK(text.error().message.find("acpidump -b") != std::string::npos);
+  CHECK(parse("DMAR @ 0X" + rest).has_value());  // a damaged table, as any other bytes
+}
+
 TEST_CASE("the header's length below, at and above the file's") {
   const auto length = [](int more) {
     return After([&](std::vector<std::byte>& t) {

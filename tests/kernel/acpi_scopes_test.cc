@@ -143,6 +143,26 @@ TEST_CASE("a table with problems does not close the kernel's lists") {
   CHECK_FALSE(scene.kernel.units_complete);
 }
 
+TEST_CASE("what is taken from a table with problems makes the audit incomplete") {
+  const auto gaps = [](const std::function<void(Scene&)>& change) {
+    Scene scene;
+    scene.kernel.complete = scene.kernel.units_complete = false;
+    scene.table.problems = {"its checksum is wrong"};
+    change(scene);
+    scene.Merge();
+    return scene.sink.incomplete("kernel.acpi-table");
+  };
+  CHECK_FALSE(gaps([](Scene&) {}));
+  CHECK(gaps([](Scene& s) { s.kernel.scopes[0].flag = std::nullopt; }));
+  CHECK(gaps([](Scene& s) { s.kernel.scopes[0].segment = std::nullopt; }));
+  CHECK(gaps([](Scene& s) { s.kernel.scopes[0].whole = false; }));
+  CHECK(gaps([](Scene& s) { s.kernel.scopes.erase(s.kernel.scopes.begin()); }));
+  CHECK_FALSE(gaps([](Scene& s) {
+    s.kernel.scopes.erase(s.kernel.scopes.begin());
+    s.table.problems.clear();
+  }));
+}
+
 TEST_CASE("structures that are not used are named") {
   Scene scene;
   scene.table.skipped = {"ANDD @ 0x60", "SIDP @ 0x80"};
