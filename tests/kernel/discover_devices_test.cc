@@ -124,7 +124,7 @@ TEST_CASE("each kind of domain is told by its number") {
                                   {32, DomainType::kPlatform},
                                   {64, DomainType::kNested},
                                   {2, DomainType::kOther}}) {
-    const Look look([raw = raw](MachineScene& s) { s.devices[0].domain_type = raw; });
+    const Look look([raw](MachineScene& s) { s.devices[0].domain_type = raw; });
     CHECK(look.group().domain == type);
   }
 }
@@ -380,10 +380,10 @@ TEST_CASE("one id for all units is that of a domain without flags alone") {
 }
 
 TEST_CASE("a device in no struct dmar_domain is in that of its group, if that has no tables") {
-  for (const auto& [raw, attached] :
-       {std::pair<uint64_t, bool>{0, true}, {4, true}, {1, false}, {11, false}}) {
+  for (const uint64_t raw : {uint64_t{0}, uint64_t{4}, uint64_t{1}, uint64_t{11}}) {
+    const bool attached = raw == 0 || raw == 4;
     CAPTURE(raw);
-    const Look look([raw = raw](MachineScene& s) { s.devices[0].domain_type = raw; },
+    const Look look([raw](MachineScene& s) { s.devices[0].domain_type = raw; },
                     [](MachineScene& s) {
                       s.Attach(0xb000000, 3);
                       s.SetWord("info", "device_domain_info.domain", 0);
