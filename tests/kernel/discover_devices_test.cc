@@ -124,7 +124,7 @@ TEST_CASE("each kind of domain is told by its number") {
                                   {32, DomainType::kPlatform},
                                   {64, DomainType::kNested},
                                   {2, DomainType::kOther}}) {
-    const Look look([raw](MachineScene& s) { s.devices[0].domain_type = raw; });
+    const Look look([raw = raw](MachineScene& s) { s.devices[0].domain_type = raw; });
     CHECK(look.group().domain == type);
   }
 }
