@@ -4,72 +4,18 @@
 #include <doctest/doctest.h>
 
 #include "audit/finding_builder.h"
-#include "support/table_builder.h"
+#include "support/legacy_machine.h"
 
 namespace dmaudit {
 namespace {
 
-using test::FakeMemory;
 using test::TableBuilder;
 
-constexpr PhysRange kReserved{PhysAddr(0x10000000), PhysAddr(0x1fffffff)};
-constexpr uint64_t kPlainRam = 0x8000000;  // RAM outside the reservation
+using test::Only;
+using Scene = test::LegacyMachine;
 
-// One unit in legacy mode with one device, 0000:00:01.0, in domain 7 with a table of three levels.
-// Each test changes one thing.
-class Scene {
- public:
-  Scene() {
-    root = tables.NewPage();
-    top = tables.NewPage();
-    context = tables.AttachLegacy(root, 0, 0x08, top, 3, 7);
-    UnitState unit;
-    unit.name = "dmar0";
-    unit.cap = {0xd2008c22260206, Origin::kKernelShadow, "test"};  // 39 bits, 4 KiB to 1 GiB
-    unit.ecap = {0xf00f4a, Origin::kKernelShadow, "test"};
-    unit.gcmd = {0x80000000, Origin::kKernelShadow, "test"};
-    unit.host_address_width = {39, Origin::kLog, "test"};
-    unit.rtaddr = {root.value(), Origin::kDerived, "test"};
-    machine.units.push_back(unit);
-    machine.iommu = IommuPresence::kIntel;
-    machine.reservations.emplace();
-    Reserve(ReservationKind::kHigh, kReserved);
-    machine.crash_kernel_loaded = {true, Origin::kKernelObject, "test"};
-    machine.system_ram = {
-        {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}, Origin::kKernelObject, "test"};
-    Map(0x1000, kPlainRam);
-  }
-
-  void Reserve(ReservationKind kind, PhysRange range) {
-    machine.reservations->push_back({kind, Known<PhysRange>(range, Origin::kKernelObject, "test")});
-  }
-  void Map(uint64_t iova, uint64_t pa, uint64_t bits = TableBuilder::kReadWrite,
-           unsigned level = 1) {
-    tables.Map(top, 3, iova, pa, level, bits);
-  }
-  AuditResult Audit() {
-    MemorySession session(memory);
-    AuditResult result = AuditMachine(machine, session, options, sink);
-    CHECK(result.accounting.Closes());
-    return result;
-  }
-
-  FakeMemory memory;
-  TableBuilder tables{memory};
-  PhysAddr root, top, context;
-  MachineState machine;
-  AuditOptions options;
-  DiagnosticSink sink;
-};
-
-// The one finding of the result, which must be of this kind.
-Finding Only(const AuditResult& result, const FindingKind& kind) {
-  REQUIRE(result.findings.size() == 1);
-  CHECK(result.findings[0].kind->id == kind.id);
-  CHECK_FALSE(result.findings[0].headline.empty());
-  CHECK(result.findings[0].headline.size() <= kMaxHeadline);
-  return result.findings[0];
-}
+constexpr PhysRange kReserved = Scene::kReserved;
+constexpr uint64_t kPlainRam = Scene::kPlainRam;
 
 TEST_CASE("a device that maps nothing of the reservation is clean and complete") {
   Scene scene;
@@ -485,22 +431,9 @@ TEST_CASE("a table linked everywhere is counted exactly without being walked eve
 
 // What the kernel knew of the device behind a finding.
 
-DeviceFacts& AddFacts(Scene& scene) {
-  DeviceInventory& inventory = scene.machine.inventory;
-  inventory.complete = true;
-  inventory.groups.resize(1);
-  DeviceFacts& device = inventory.devices.emplace_back();
-  device.bdf = Bdf{0, 0, 0x08};
-  device.driver = "nvme";
-  device.bus_master = true;
-  device.power = PowerState::kD0;
-  device.group = 0;
-  return device;
-}
-
 TEST_CASE("the driver is named where there is room for it") {
   Scene scene;
-  AddFacts(scene);
+  scene.AddFacts();
   scene.Map(0x5000, 0x10003000);
   const Finding finding = Only(scene.Audit(), findings::kOverlapWritable);
   CHECK(finding.headline ==
@@ -516,7 +449,7 @@ TEST_CASE("the driver is named where there is room for it") {
 
 TEST_CASE("a device that could start nothing is as severe, and comes last of its kind") {
   Scene scene;
-  AddFacts(scene).bus_master = false;
+  scene.AddFacts().bus_master = false;
   scene.Map(0x5000, 0x10003000);
   const Finding idle = Only(scene.Audit(), findings::kOverlapWritable);
   CHECK(idle.idle);
@@ -537,7 +470,7 @@ TEST_CASE("a device that could start nothing is as severe, and comes last of its
 
 TEST_CASE("CMA memory under a device that user space holds is critical") {
   Scene scene;
-  DeviceFacts& device = AddFacts(scene);
+  DeviceFacts& device = scene.AddFacts();
   scene.Reserve(ReservationKind::kCma, {PhysAddr(0x30000000), PhysAddr(0x30ffffff)});
   scene.Map(0x5000, 0x30000000);
   CHECK(Only(scene.Audit(), findings::kOverlapCma).kind->severity == Severity::kWarning);
@@ -547,7 +480,7 @@ TEST_CASE("CMA memory under a device that user space holds is critical") {
   CHECK(held.message.find("held by user space") != std::string::npos);
   // Only what can be written: a device that reads harms nothing.
   Scene read;
-  AddFacts(read);
+  read.AddFacts();
   read.machine.inventory.groups[0].domain = DomainType::kUnmanaged;
   read.Reserve(ReservationKind::kCma, {PhysAddr(0x30000000), PhysAddr(0x30ffffff)});
   read.Map(0x5000, 0x30000000, TableBuilder::kRead);
@@ -577,62 +510,6 @@ TEST_CASE("an overlap hits the loaded crash kernel or memory around it") {
   // Segments may be missing: what is hit is known, what is not hit is not.
   CHECK(hit(0x11000000, false) == Hit{true, {0}});
   CHECK(hit(0x12002000, false) == Hit{std::nullopt, {}});
-}
-
-// Memory that firmware wants the device to reach.
-
-FirmwareScope Region(uint64_t first, uint64_t last) {
-  FirmwareScope scope;
-  scope.kind = ScopeKind::kReservedMemory;
-  scope.range = PhysRange{PhysAddr(first), PhysAddr(last)};
-  scope.devices = {{0, 0, 0x08}};
-  scope.place = "test";
-  return scope;
-}
-
-TEST_CASE("a region outside RAM that is mapped at its own address is as it should be") {
-  Scene scene;
-  scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
-  scene.Map(0x7f000000, 0x7f000000);
-  scene.Map(0x7f001000, 0x7f001000);
-  CHECK(scene.Audit().findings.empty());
-}
-
-TEST_CASE("a region that is not mapped in full") {
-  for (const uint64_t bits : {TableBuilder::kRead, TableBuilder::kReadWrite}) {
-    Scene scene;
-    scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
-    scene.Map(0x7f000000, 0x7f000000);
-    // Readable alone, or at another address.
-    scene.Map(0x7f001000, bits == TableBuilder::kRead ? 0x7f001000 : 0x7f002000, bits);
-    const Finding finding = Only(scene.Audit(), findings::kRegionNotMapped);
-    CHECK(finding.devices == std::vector<DeviceRef>{{{0, 0, 8}, {}}});
-    // Who holds the device for itself maps what it likes.
-    AddFacts(scene);
-    scene.machine.inventory.groups[0].domain = DomainType::kUnmanaged;
-    CHECK(scene.Audit().findings.empty());
-    scene.machine.inventory.groups[0].domain = DomainType::kDma;
-    CHECK(scene.Audit().findings.size() == 1);
-  }
-}
-
-TEST_CASE("a region in RAM, and one over the crash kernel") {
-  const auto kinds = [](uint64_t first, uint64_t last) {
-    Scene scene;
-    scene.machine.scopes.scopes = {Region(first, last)};
-    std::vector<std::string_view> ids;
-    for (const Finding& finding : scene.Audit().findings) {
-      CHECK(finding.headline.size() <= kMaxHeadline);
-      ids.push_back(finding.kind->id);
-    }
-    return ids;
-  };
-  using Ids = std::vector<std::string_view>;
-  CHECK(kinds(0x40000000, 0x40000fff) == Ids{"rmrr.not-mapped"});
-  CHECK(kinds(0x3ffff000, 0x3fffffff) == Ids{"rmrr.in-ram", "rmrr.not-mapped"});
-  CHECK(kinds(0x0ffff000, 0x0fffffff) == Ids{"rmrr.in-ram", "rmrr.not-mapped"});
-  CHECK(kinds(0x0ffff000, 0x10000fff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
-  CHECK(kinds(0x1ffff000, 0x1fffffff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
 }
 
 }  // namespace

@@ -3,53 +3,28 @@
 
 #include <doctest/doctest.h>
 
-#include "support/table_builder.h"
+#include "support/legacy_machine.h"
 
 namespace dmaudit {
 namespace {
 
-using test::FakeMemory;
 using test::TableBuilder;
 
-constexpr PhysRange kReserved{PhysAddr(0x10000000), PhysAddr(0x1fffffff)};
-
-// One unit in legacy mode with one device, 0000:00:01.0, that maps one page at an IOVA that is no
-// RAM. Both kernels are told intel_iommu=on.
-class Scene {
+// The device maps one page at an IOVA that is no RAM. Both kernels are told intel_iommu=on.
+class Scene : public test::LegacyMachine {
  public:
-  Scene() {
-    root = tables.NewPage();
-    top = tables.NewPage();
-    context = tables.AttachLegacy(root, 0, 0x08, top, 3, 7);
-    UnitState unit;
-    unit.name = "dmar0";
-    unit.cap = {0xd2008c22260206, Origin::kKernelShadow, "test"};
-    unit.ecap = {0xf00f4a, Origin::kKernelShadow, "test"};
-    unit.gcmd = {0x82000000, Origin::kKernelShadow, "test"};
-    unit.host_address_width = {39, Origin::kLog, "test"};
-    unit.rtaddr = {root.value(), Origin::kDerived, "test"};
-    machine.units.push_back(unit);
-    machine.iommu = IommuPresence::kIntel;
+  Scene() : LegacyMachine(0x40000000) {
+    machine.units[0].gcmd = {0x82000000, Origin::kKernelShadow, "test"};
     machine.identity.command_line = {"intel_iommu=on", Origin::kKernelObject, "test"};
-    machine.reservations.emplace();
-    machine.reservations->push_back(
-        {ReservationKind::kHigh, Known<PhysRange>(kReserved, Origin::kKernelObject, "test")});
-    machine.crash_kernel_loaded = {true, Origin::kKernelObject, "test"};
     machine.crash_image.emplace();
     machine.crash_image->complete = true;
     machine.crash_image->segments.push_back(
         {{PhysAddr(0x11000000), PhysAddr(0x11ffffff)}, 0x1000000, SegmentRole::kUnknown});
-    machine.system_ram = {
-        {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}, Origin::kKernelObject, "test"};
     machine.capture.copy_rule = CopyRule::kScalableMode;
     machine.capture.copy_rule_from = "test";
     machine.capture.scalable = {false, Origin::kKernelObject, "test"};
     machine.capture.x2apic = {false, Origin::kKernelObject, "test"};
     machine.capture.no_command_line = "test has none";
-    Map(0x40000000, 0x8000000);
-  }
-  void Map(uint64_t iova, uint64_t pa, uint64_t bits = TableBuilder::kReadWrite) {
-    tables.Map(top, 3, iova, pa, 1, bits);
   }
   void AddDevice(const std::string& driver, DomainType default_domain = DomainType::kDma) {
     DeviceFacts facts;
@@ -74,12 +49,7 @@ class Scene {
     return Predict(Known<std::string>(line, Origin::kUser, "--capture-cmdline"));
   }
 
-  FakeMemory memory;
-  TableBuilder tables{memory};
-  PhysAddr root, top, context;
-  MachineState machine;
   AuditResult audit;
-  DiagnosticSink sink;
 };
 
 TEST_CASE("copied tables: DMA goes on, and nothing leads anywhere new") {

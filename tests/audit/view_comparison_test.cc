@@ -7,39 +7,18 @@
 #include <optional>
 #include <string>
 
-#include "support/table_builder.h"
+#include "support/legacy_machine.h"
 
 namespace dmaudit {
 namespace {
 
-using test::FakeMemory;
 using test::TableBuilder;
 
-// One unit in legacy mode and one device, 0000:00:01.0, which the kernel has in domain 7 with a
-// table of three levels, as the context entry says. Each test changes one thing.
-class Scene {
+// The kernel has the device in the domain that the context entry has it in.
+class Scene : public test::LegacyMachine {
  public:
   Scene() {
-    root = tables.NewPage();
-    top = tables.NewPage();
-    context = tables.AttachLegacy(root, 0, 0x08, top, 3, 7);
-    tables.Map(top, 3, 0x1000, 0x8000000);
-    UnitState unit;
-    unit.name = "dmar0";
-    unit.cap = {0xd2008c22260606, Origin::kKernelShadow, "test"};  // 3 and 4 levels
-    unit.ecap = {0xf00f4a, Origin::kKernelShadow, "test"};
-    unit.gcmd = {0x80000000, Origin::kKernelShadow, "test"};
-    unit.host_address_width = {39, Origin::kLog, "test"};
-    unit.rtaddr = {root.value(), Origin::kDerived, "test"};
-    machine.units.push_back(unit);
-    machine.iommu = IommuPresence::kIntel;
-    machine.reservations.emplace();
-    machine.reservations->push_back(
-        {ReservationKind::kHigh,
-         {PhysRange{PhysAddr(0x10000000), PhysAddr(0x1fffffff)}, Origin::kKernelObject, "test"}});
-    machine.crash_kernel_loaded = {true, Origin::kKernelObject, "test"};
-    machine.system_ram = {
-        {{PhysAddr(0x100000), PhysAddr(0x3fffffff)}}, Origin::kKernelObject, "test"};
+    machine.units[0].cap = {0xd2008c22260606, Origin::kKernelShadow, "test"};  // 3 and 4 levels
     IommuGroup group;
     group.domain = DomainType::kDma;
     machine.inventory.groups.push_back(group);
@@ -83,17 +62,6 @@ class Scene {
     tables.Set(context, 0b1001);
     tables.Set(PhysAddr(context.value() + 8), 1 | 1 << 8);
   }
-  AuditResult Audit() {
-    MemorySession session(memory);
-    return AuditMachine(machine, session, options, sink);
-  }
-
-  FakeMemory memory;
-  TableBuilder tables{memory};
-  PhysAddr root, top, context;
-  MachineState machine;
-  AuditOptions options;
-  DiagnosticSink sink;
 };
 
 void CheckViews(const AuditResult& result, uint64_t agree, uint64_t differ, uint64_t unknown) {

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "audit/reserved_regions.h"
+
+#include <doctest/doctest.h>
+
+#include "support/legacy_machine.h"
+
+namespace dmaudit {
+namespace {
+
+using test::Only;
+using test::TableBuilder;
+using Scene = test::LegacyMachine;
+
+FirmwareScope Region(uint64_t first, uint64_t last) {
+  FirmwareScope scope;
+  scope.kind = ScopeKind::kReservedMemory;
+  scope.range = PhysRange{PhysAddr(first), PhysAddr(last)};
+  scope.devices = {{0, 0, 0x08}};
+  scope.place = "test";
+  return scope;
+}
+
+TEST_CASE("a region outside RAM that is mapped at its own address is as it should be") {
+  Scene scene;
+  scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
+  scene.Map(0x7f000000, 0x7f000000);
+  scene.Map(0x7f001000, 0x7f001000);
+  CHECK(scene.Audit().findings.empty());
+}
+
+TEST_CASE("a region that is not mapped in full") {
+  for (const uint64_t bits : {TableBuilder::kRead, TableBuilder::kReadWrite}) {
+    Scene scene;
+    scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
+    scene.Map(0x7f000000, 0x7f000000);
+    // Readable alone, or at another address.
+    scene.Map(0x7f001000, bits == TableBuilder::kRead ? 0x7f001000 : 0x7f002000, bits);
+    const Finding finding = Only(scene.Audit(), findings::kRegionNotMapped);
+    CHECK(finding.devices == std::vector<DeviceRef>{{{0, 0, 8}, {}}});
+    // Who holds the device for itself maps what it likes.
+    scene.AddFacts();
+    scene.machine.inventory.groups[0].domain = DomainType::kUnmanaged;
+    CHECK(scene.Audit().findings.empty());
+    scene.machine.inventory.groups[0].domain = DomainType::kDma;
+    CHECK(scene.Audit().findings.size() == 1);
+  }
+}
+
+TEST_CASE("a region in RAM, and one over the crash kernel") {
+  const auto kinds = [](uint64_t first, uint64_t last) {
+    Scene scene;
+    scene.machine.scopes.scopes = {Region(first, last)};
+    std::vector<std::string_view> ids;
+    for (const Finding& finding : scene.Audit().findings) {
+      CHECK(finding.headline.size() <= kMaxHeadline);
+      ids.push_back(finding.kind->id);
+    }
+    return ids;
+  };
+  using Ids = std::vector<std::string_view>;
+  CHECK(kinds(0x40000000, 0x40000fff) == Ids{"rmrr.not-mapped"});
+  CHECK(kinds(0x3ffff000, 0x3fffffff) == Ids{"rmrr.in-ram", "rmrr.not-mapped"});
+  CHECK(kinds(0x0ffff000, 0x0fffffff) == Ids{"rmrr.in-ram", "rmrr.not-mapped"});
+  CHECK(kinds(0x0ffff000, 0x10000fff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
+  CHECK(kinds(0x1ffff000, 0x1fffffff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
+}
+
+}  // namespace
+}  // namespace dmaudit
