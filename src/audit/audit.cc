@@ -81,6 +81,17 @@ std::optional<Severity> AuditResult::worst() const {
 
 bool AuditResult::has_findings() const { return worst() >= Severity::kWarning; }
 
+EntryRange EntriesOf(const AuditResult& result, const Bdf& bdf) {
+  struct ById {
+    bool operator()(const AuditedDevice& device, const Bdf& id) const { return device.bdf < id; }
+    bool operator()(const Bdf& id, const AuditedDevice& device) const { return id < device.bdf; }
+  };
+  const auto [first, end] =
+      std::equal_range(result.devices.begin(), result.devices.end(), bdf, ById{});
+  return {static_cast<size_t>(first - result.devices.begin()),
+          static_cast<size_t>(end - result.devices.begin())};
+}
+
 std::vector<std::string> GapsOf(const DiagnosticSink& sink) {
   std::vector<std::string> gaps;
   for (const Diagnostic& diagnostic : sink.diagnostics()) {
@@ -131,7 +142,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   }
   builder.AddReach();
   result.coverage = CoverageOf(result);
-  builder.Add(CheckCoverage(result, sink));
+  builder.Add(CheckCoverage(result, states, sink));
   // Where a reservation is missed, that there is none is no fact to report.
   const bool none = result.machine.reservations && result.machine.reservations->empty();
   if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();

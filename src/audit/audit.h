@@ -71,6 +71,9 @@ struct AuditedDevice {
   bool device_tlb = false;
   std::optional<size_t> facts = std::nullopt;  // index into MachineState::inventory.devices
   DmaAbility ability = DmaAbility::kUnknown;
+
+  // In scalable mode PASID 0 stands for requests without one.
+  bool without_pasid() const { return !pasid || pasid->value == 0; }
 };
 
 // Devices that the kernel attached to page tables, by whether the entries of the hardware say the
@@ -97,7 +100,7 @@ struct AuditResult {
   std::optional<BdfFilter> filter;
   std::vector<AuditedUnit> units;
   std::vector<AuditedDomain> domains;
-  std::vector<AuditedDevice> devices;  // in unit, then device, then PASID order
+  std::vector<AuditedDevice> devices;  // in device, then PASID, then unit order
   std::vector<Coverage> coverage;      // of MachineState::inventory.devices, in its order
   std::vector<Finding> findings;       // most severe first
   WalkAccounting accounting;           // of all entries
@@ -112,6 +115,15 @@ struct AuditResult {
   // Whether any finding is at least a warning: the verdict is then "findings", else "clean".
   bool has_findings() const;
 };
+
+// The entries that the tables of any unit have for a requester id, of requests with and without a
+// PASID: indices from `first` to before `end` into AuditResult::devices.
+struct EntryRange {
+  size_t first = 0;
+  size_t end = 0;
+  bool empty() const { return first == end; }
+};
+EntryRange EntriesOf(const AuditResult& result, const Bdf& bdf);
 
 // What `sink` holds of Effect::kIncomplete, one sentence each.
 std::vector<std::string> GapsOf(const DiagnosticSink& sink);

@@ -63,12 +63,9 @@ class RegionChecker {
   std::vector<size_t> DevicesOf(const FirmwareScope& scope) const {
     std::vector<size_t> devices;
     for (const Bdf& bdf : scope.devices) {
-      auto it = std::lower_bound(
-          result_.devices.begin(), result_.devices.end(), bdf,
-          [](const AuditedDevice& device, const Bdf& id) { return device.bdf < id; });
-      for (; it != result_.devices.end() && it->bdf == bdf; ++it) {
-        if (it->pasid && it->pasid->value != 0) continue;
-        devices.push_back(static_cast<size_t>(it - result_.devices.begin()));
+      const EntryRange entries = EntriesOf(result_, bdf);
+      for (size_t i = entries.first; i < entries.end; ++i) {
+        if (result_.devices[i].without_pasid()) devices.push_back(i);
       }
     }
     return devices;

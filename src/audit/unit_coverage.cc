@@ -8,8 +8,6 @@
 #include <string>
 #include <utility>
 
-#include "audit/device_states.h"
-
 namespace dmaudit {
 namespace {
 
@@ -43,8 +41,6 @@ class UnitScopes {
     }
   }
 
-  bool any() const { return any_; }
-
   Coverage Of(const DeviceFacts& device) const {
     if (!any_ || !device.pci || !device.bdf) return Coverage::kUnknown;
     for (const Bdf& bdf : device.path.value_or(std::vector<Bdf>{*device.bdf})) {
@@ -68,13 +64,6 @@ class UnitScopes {
   std::set<uint16_t> doubtful_;  // segments with a unit of which not all is known
 };
 
-// Requester ids that the tables of some unit name.
-std::set<Bdf> AttachedIds(const AuditResult& result) {
-  std::set<Bdf> ids;
-  for (const AuditedDevice& device : result.devices) ids.insert(device.bdf);
-  return ids;
-}
-
 bool Wanted(const AuditResult& result, const DeviceFacts& device) {
   return device.pci && device.bdf && (!result.filter || result.filter->Matches(*device.bdf));
 }
@@ -97,12 +86,11 @@ std::string_view ToString(Coverage coverage) {
 
 std::vector<Coverage> CoverageOf(const AuditResult& result) {
   const UnitScopes scopes(result);
-  const std::set<Bdf> attached = AttachedIds(result);
   std::vector<Coverage> out;
   out.reserve(result.machine.inventory.devices.size());
   for (const DeviceFacts& device : result.machine.inventory.devices) {
     Coverage coverage = scopes.Of(device);
-    if (coverage == Coverage::kNone && attached.contains(*device.bdf)) {
+    if (coverage == Coverage::kNone && !EntriesOf(result, *device.bdf).empty()) {
       coverage = Coverage::kUnknown;
     }
     out.push_back(coverage);
@@ -122,15 +110,14 @@ CoverageCounts CountCoverage(const AuditResult& result) {
   return counts;
 }
 
-std::vector<Finding> CheckCoverage(const AuditResult& result, DiagnosticSink& sink) {
+std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates& states,
+                                   DiagnosticSink& sink) {
   const DeviceInventory& inventory = result.machine.inventory;
   // Without an IOMMU, or where none of its scopes could be read, others say so.
   const bool any =
       std::any_of(result.machine.scopes.scopes.begin(), result.machine.scopes.scopes.end(),
                   [](const FirmwareScope& scope) { return scope.kind == ScopeKind::kUnit; });
   if (!any || result.machine.iommu != IommuPresence::kIntel) return {};
-  const DeviceStates states(inventory);
-  const std::set<Bdf> attached = AttachedIds(result);
   Finding finding;
   finding.kind = &findings::kNoUnit;
   size_t unknown = 0;
@@ -140,7 +127,7 @@ std::vector<Finding> CheckCoverage(const AuditResult& result, DiagnosticSink& si
     if (!Wanted(result, device)) continue;
     if (result.coverage[i] == Coverage::kNone) {
       finding.devices.push_back({*device.bdf, std::nullopt, i, states.Ability(i)});
-    } else if (result.coverage[i] == Coverage::kUnknown && !attached.contains(*device.bdf)) {
+    } else if (result.coverage[i] == Coverage::kUnknown && EntriesOf(result, *device.bdf).empty()) {
       if (unknown++ == 0) example = ToString(*device.bdf);
     }
   }

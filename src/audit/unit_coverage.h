@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "audit/audit.h"
+#include "audit/device_states.h"
 
 namespace dmaudit {
 
@@ -18,7 +19,8 @@ std::vector<Coverage> CoverageOf(const AuditResult& result);
 
 // Devices whose answer is kNone as findings name them, at most one finding; and where it is not
 // known whether a unit translates a device, and no table names it, a gap.
-std::vector<Finding> CheckCoverage(const AuditResult& result, DiagnosticSink& sink);
+std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates& states,
+                                   DiagnosticSink& sink);
 
 // PCI devices with a requester id, of the chosen ones where there is a filter.
 struct CoverageCounts {

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
@@ -56,7 +55,7 @@ class Comparer {
     const DeviceFacts& facts = result_.machine.inventory.devices[index];
     const std::optional<size_t> unit = UnitOf(*facts.attached);
     if (!unit) return Outcome::kUnknown;
-    const std::vector<size_t> entries = EntriesOf(*facts.bdf, *unit);
+    const std::vector<size_t> entries = EntriesOn(*unit, *facts.bdf);
     std::optional<Difference> difference;
     const Outcome outcome = entries.empty() ? CompareWithNone(*facts.attached, *unit, difference)
                                             : CompareWithAny(facts, entries, difference);
@@ -80,14 +79,12 @@ class Comparer {
 
   // Requests without PASID of a device, under its own id: indices into AuditResult::devices.
   // Requests that a bridge passes on have entries under the bridge's id, beside these.
-  std::vector<size_t> EntriesOf(const Bdf& bdf, size_t unit) const {
+  std::vector<size_t> EntriesOn(size_t unit, const Bdf& bdf) const {
     std::vector<size_t> entries;
-    auto it = std::lower_bound(
-        result_.devices.begin(), result_.devices.end(), bdf,
-        [](const AuditedDevice& device, const Bdf& id) { return device.bdf < id; });
-    for (; it != result_.devices.end() && it->bdf == bdf; ++it) {
-      if (it->unit != unit || (it->pasid && it->pasid->value != 0)) continue;
-      entries.push_back(static_cast<size_t>(it - result_.devices.begin()));
+    const EntryRange all = EntriesOf(result_, bdf);
+    for (size_t i = all.first; i < all.end; ++i) {
+      const AuditedDevice& entry = result_.devices[i];
+      if (entry.unit == unit && entry.without_pasid()) entries.push_back(i);
     }
     return entries;
   }

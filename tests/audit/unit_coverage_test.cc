@@ -42,7 +42,7 @@ struct Scene {
 
   Coverage Check() {
     result.coverage = CoverageOf(result);
-    findings = CheckCoverage(result, sink);
+    findings = CheckCoverage(result, DeviceStates(result.machine.inventory), sink);
     REQUIRE(result.coverage.size() == 1);
     CHECK(findings.size() == (result.coverage[0] == Coverage::kNone && !result.filter ? 1 : 0));
     return result.coverage[0];
