@@ -14,7 +14,7 @@
 namespace dmaudit {
 namespace {
 
-std::string Devices(size_t n) { return fmt::format("{} device{}", n, n == 1 ? "" : "s"); }
+std::string Devices(size_t n) { return Counted(n, "device"); }
 
 const FindingKind& OverlapKind(ReservationKind reservation, bool writable, bool held) {
   if (!writable) return findings::kOverlapReadOnly;

@@ -2,6 +2,9 @@
 #include "audit/identity.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "base/ranges.h"
 
 namespace dmaudit {
 
@@ -17,16 +20,7 @@ std::vector<PhysRange> WholeRamPages(const std::vector<PhysRange>& system_ram) {
                                                           : (range.last.value() + 1) & ~(kPage - 1);
     if (first < end) pages.push_back({PhysAddr(first), PhysAddr(end - 1)});
   }
-  std::sort(pages.begin(), pages.end());
-  std::vector<PhysRange> merged;
-  for (const PhysRange& range : pages) {
-    if (!merged.empty() && range.first.value() <= merged.back().last.value() + 1) {
-      merged.back().last = std::max(merged.back().last, range.last);
-    } else {
-      merged.push_back(range);
-    }
-  }
-  return merged;
+  return JoinRanges(std::move(pages));
 }
 
 void IdentityCover::Add(const LiveRange& range) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "base/text.h"
 #include "dmar/walk.h"
 
 namespace dmaudit {
@@ -122,7 +123,7 @@ class RegionChecker {
     }
     if (!without.empty()) {
       Add(findings::kRegionNotMapped, scope, without, "is not mapped at its own address",
-          fmt::format(" for {} device{}", without.size(), without.size() == 1 ? "" : "s"));
+          fmt::format(" for {}", Counted(without.size(), "device")));
     }
   }
 

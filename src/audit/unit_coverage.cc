@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "base/text.h"
+
 namespace dmaudit {
 namespace {
 
@@ -67,8 +69,6 @@ class UnitScopes {
 bool Wanted(const AuditResult& result, const DeviceFacts& device) {
   return device.pci && device.bdf && (!result.filter || result.filter->Matches(*device.bdf));
 }
-
-std::string Number(size_t n) { return fmt::format("{} PCI device{}", n, n == 1 ? "" : "s"); }
 
 }  // namespace
 
@@ -135,15 +135,15 @@ std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates
     sink.Incomplete("audit.coverage-unknown",
                     "whether a unit translates {} is not known ({}{}): not all scopes that "
                     "firmware declared, or bridges above a device, could be read",
-                    Number(unknown), example, unknown == 1 ? "" : ", ...");
+                    Counted(unknown, "PCI device"), example, unknown == 1 ? "" : ", ...");
   }
   if (finding.devices.empty()) return {};
-  finding.headline =
-      fmt::format("{} behind no DMAR unit: all memory is in reach", Number(finding.devices.size()));
+  finding.headline = fmt::format("{} behind no DMAR unit: all memory is in reach",
+                                 Counted(finding.devices.size(), "PCI device"));
   finding.message = fmt::format(
       "{} in no unit's scope, and no unit takes the rest of the segment: nothing translates what "
       "{} sends, all memory is in reach",
-      Number(finding.devices.size()), finding.devices.size() == 1 ? "it" : "they");
+      Counted(finding.devices.size(), "PCI device"), finding.devices.size() == 1 ? "it" : "they");
   std::vector<Finding> out;
   out.push_back(std::move(finding));
   return out;

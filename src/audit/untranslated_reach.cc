@@ -3,24 +3,10 @@
 
 #include <algorithm>
 
+#include "base/ranges.h"
+
 namespace dmaudit {
 namespace {
-
-// Ascending, with what touches or overlaps joined.
-std::vector<PhysRange> Joined(std::vector<PhysRange> ranges) {
-  std::sort(ranges.begin(), ranges.end());
-  std::vector<PhysRange> joined;
-  for (const PhysRange& range : ranges) {
-    const bool touches = !joined.empty() && (joined.back().last >= range.first ||
-                                             joined.back().last.value() + 1 == range.first.value());
-    if (touches) {
-      joined.back().last = std::max(joined.back().last, range.last);
-    } else {
-      joined.push_back(range);
-    }
-  }
-  return joined;
-}
 
 void Count(AddressHits& hits, uint64_t bytes, bool writable) {
   ++hits.ranges;
@@ -51,21 +37,21 @@ UntranslatedReachFinder::UntranslatedReachFinder(const AuditResult& audit, Memor
     : audit_(audit), session_(session) {
   const MachineState& machine = audit.machine;
   if (machine.system_ram && !machine.system_ram.value().empty()) {
-    ram_ = Joined(machine.system_ram.value());
+    ram_ = JoinRanges(machine.system_ram.value());
   }
   if (machine.reservations) {
     std::vector<PhysRange> reserved;
     for (const Reservation& reservation : *machine.reservations) {
       if (reservation.range) reserved.push_back(reservation.range.value());
     }
-    crash_kernel_ = Joined(std::move(reserved));
+    crash_kernel_ = JoinRanges(std::move(reserved));
   }
   if (machine.crash_image && machine.crash_image->complete) {
     std::vector<PhysRange> pieces;
     for (const ImageSegment& segment : machine.crash_image->segments) {
       pieces.push_back(segment.range);
     }
-    image_ = Joined(std::move(pieces));
+    image_ = JoinRanges(std::move(pieces));
   }
   for (const AuditedUnit& unit : audit.units) rules_.push_back(UnitRules::For(unit.state));
 }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 namespace dmaudit {
@@ -77,6 +78,21 @@ std::string HumanSize(uint64_t bytes) {
   if (bytes % scale == 0) return fmt::format("{} {}", bytes / scale, kUnits[unit]);
   return fmt::format("{:.1f} {}", static_cast<double>(bytes) / static_cast<double>(scale),
                      kUnits[unit]);
+}
+
+std::string Counted(uint64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
+}
+
+std::string ListFirst(const std::vector<std::string>& items, size_t limit,
+                      std::string_view separator) {
+  std::string text;
+  for (size_t i = 0; i < std::min(limit, items.size()); ++i) {
+    if (i != 0) text += separator;
+    text += items[i];
+  }
+  if (items.size() > limit) text += fmt::format(" and {} more", items.size() - limit);
+  return text;
 }
 
 }  // namespace dmaudit

@@ -3,9 +3,11 @@
 #ifndef DMAUDIT_BASE_TEXT_H_
 #define DMAUDIT_BASE_TEXT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dmaudit {
 
@@ -15,6 +17,13 @@ std::string EscapeForTerminal(std::string_view text);
 
 // Bytes as people read them: "4 KiB", "1.5 MiB"; exact multiples without a fraction.
 std::string HumanSize(uint64_t bytes);
+
+// "1 device", "3 devices".
+std::string Counted(uint64_t n, std::string_view noun);
+
+// The first `limit` of them with `separator` between, then " and 3 more" where there are more.
+std::string ListFirst(const std::vector<std::string>& items, size_t limit,
+                      std::string_view separator);
 
 }  // namespace dmaudit
 

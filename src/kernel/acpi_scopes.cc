@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "vmcore/io/file_source.h"
 
 namespace dmaudit {
@@ -20,14 +21,9 @@ constexpr size_t kMaxListed = 8;
 
 std::string Names(const std::set<Bdf>& devices) {
   if (devices.empty()) return "no devices";
-  std::string text = "devices";
-  size_t listed = 0;
-  for (const Bdf& bdf : devices) {
-    if (listed++ == kMaxListed)
-      return text + fmt::format(" and {} more", devices.size() - kMaxListed);
-    text += " " + ToString(bdf);
-  }
-  return text;
+  std::vector<std::string> names;
+  for (const Bdf& bdf : devices) names.push_back(ToString(bdf));
+  return "devices " + ListFirst(names, kMaxListed, " ");
 }
 
 class Merger {
@@ -53,7 +49,8 @@ class Merger {
       sink_.Note("kernel.acpi-table", "{}: {}", path_, problem);
     }
     if (!table.skipped.empty()) {
-      sink_.Note("kernel.acpi-skipped", "{}: not used: {}", path_, Skipped(table.skipped));
+      sink_.Note("kernel.acpi-skipped", "{}: not used: {}", path_,
+                 ListFirst(table.skipped, kMaxListed, ", "));
     }
     for (const AcpiScope& structure : table.scopes) Add(structure);
     // In the order of kinds; within one those of the kernel first.
@@ -72,15 +69,6 @@ class Merger {
   }
 
  private:
-  static std::string Skipped(const std::vector<std::string>& skipped) {
-    std::string text;
-    for (size_t i = 0; i < skipped.size(); ++i) {
-      if (i == kMaxListed) return text + fmt::format(" and {} more", skipped.size() - kMaxListed);
-      text += (i == 0 ? "" : ", ") + skipped[i];
-    }
-    return text;
-  }
-
   // The requester id of what an entry names.
   std::optional<Bdf> Place(uint16_t segment, const AcpiScopeEntry& entry) const {
     uint8_t bus = entry.start_bus;

@@ -19,10 +19,6 @@ constexpr size_t kNamedUnits = 4;
 
 std::string Safe(std::string_view text) { return EscapeForTerminal(text); }
 
-std::string Count(uint64_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, n == 1 ? "" : "s");
-}
-
 std::string_view Words(TableFate fate) {
   switch (fate) {
     case TableFate::kCopied:
@@ -116,7 +112,7 @@ class InheritanceText {
 
   void More(size_t total, size_t shown, std::string_view noun) {
     if (total > shown) {
-      out_.Write(fmt::format("  ... and {} (-v lists them)\n", Count(total - shown, noun)));
+      out_.Write(fmt::format("  ... and {} (-v lists them)\n", Counted(total - shown, noun)));
     }
   }
 
@@ -161,7 +157,7 @@ class InheritanceText {
       }
       if (shown < one.when.size()) {
         out_.Write(fmt::format("                or in {} (-v lists them)\n",
-                               Count(one.when.size() - shown, "more case")));
+                               Counted(one.when.size() - shown, "more case")));
       }
     }
   }
@@ -290,8 +286,8 @@ class InheritanceText {
     if (quiet != 0) {
       WriteWrapped("  ",
                    fmt::format("{} with {}: none is seen to hit other memory than it is mapped to",
-                               Count(quiet, notable.empty() ? "domain" : "other domain"),
-                               Count(quiet_ranges, "mapped range")),
+                               Counted(quiet, notable.empty() ? "domain" : "other domain"),
+                               Counted(quiet_ranges, "mapped range")),
                    out_);
     }
     if (unknown_ram_) WriteWrapped("  ", "where RAM is is not known", out_);
@@ -314,7 +310,7 @@ class InheritanceText {
                  fmt::format("{} domain {}: {}", Safe(audit_.units[domain.unit].state.name),
                              domain.space.did.value, DeviceList(devices, !options_.verbose)),
                  out_);
-    std::string text = Count(reach.all.ranges, "mapped range");
+    std::string text = Counted(reach.all.ranges, "mapped range");
     if (reach.same.ranges != 0) {
       text += fmt::format(", {} of them to the same address", reach.same.ranges);
     }
@@ -337,12 +333,9 @@ class InheritanceText {
 bool Kept(TableFate fate) { return fate == TableFate::kCopied || fate == TableFate::kUntouched; }
 
 std::string UnitNames(const std::vector<std::string>& names) {
-  std::string text;
-  for (size_t i = 0; i < std::min(kNamedUnits, names.size()); ++i) {
-    text += (i == 0 ? "" : ", ") + Safe(names[i]);
-  }
-  if (names.size() > kNamedUnits) text += fmt::format(" and {} more", names.size() - kNamedUnits);
-  return text;
+  std::vector<std::string> safe;
+  for (const std::string& name : names) safe.push_back(Safe(name));
+  return ListFirst(safe, kNamedUnits, ", ");
 }
 
 }  // namespace
@@ -389,10 +382,11 @@ std::string InheritanceCertaintyLine(const AuditResult& audit, const Inheritance
       audit.filter ? fmt::format(" for -s {} alone", ToString(*audit.filter)) : std::string();
   if (inheritance.complete()) {
     return fmt::format("Complete{}: {}, {}, one outcome for each", scope,
-                       Count(audit.units.size(), "unit"), Count(audit.devices.size(), "device"));
+                       Counted(audit.units.size(), "unit"),
+                       Counted(audit.devices.size(), "device"));
   }
   return fmt::format("NOT COMPLETE{}: {}", scope,
-                     Count(inheritance.incomplete_because.size(), "gap"));
+                     Counted(inheritance.incomplete_because.size(), "gap"));
 }
 
 void WriteTextInheritance(const DumpInfo& input, const AuditResult& audit,

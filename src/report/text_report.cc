@@ -27,12 +27,6 @@ std::string FormatRange(const PhysRange& range) {
   return fmt::format("{:x}-{:x}", range.first.value(), range.last.value());
 }
 
-std::string_view Plural(uint64_t n) { return n == 1 ? "" : "s"; }
-
-std::string Count(uint64_t n, std::string_view noun) {
-  return fmt::format("{} {}{}", n, noun, Plural(n));
-}
-
 std::string ReservationText(const MachineState& machine) {
   std::string text;
   for (const Reservation& reservation : *machine.reservations) {
@@ -398,7 +392,7 @@ class TextReport {
 
   void MoreRows(size_t total, size_t shown, std::string_view noun) {
     if (total > shown)
-      out_.Write(fmt::format("  ... and {} (-v lists them)\n", Count(total - shown, noun)));
+      out_.Write(fmt::format("  ... and {} (-v lists them)\n", Counted(total - shown, noun)));
   }
 
   void Devices() {
@@ -423,14 +417,14 @@ class TextReport {
         fmt::format("{} entries visited = {} tables + {} leaves + {} not present + {} dead + "
                     "{} rejected + {} unreadable; {} decoded",
                     a.visited, a.tables, a.leaves, a.not_present, a.dead, a.rejected, a.unreadable,
-                    Count(result_.pages_read, "page")),
+                    Counted(result_.pages_read, "page")),
         out_);
     const ViewCounts& views = result_.views;
     WriteWrapped(
         "  ",
         fmt::format("kernel's records and tables compared for {} of {}: {} agree, {} differ, "
                     "{} not known",
-                    views.agree + views.differ, Count(views.attached, "device"), views.agree,
+                    views.agree + views.differ, Counted(views.attached, "device"), views.agree,
                     views.differ, views.unknown),
         out_);
     const CoverageCounts counts = CountCoverage(result_);
@@ -481,7 +475,7 @@ std::string VerdictLine(const AuditResult& result) {
   }
   std::string line = fmt::format("{}: {}", worst == Severity::kCritical ? "CRITICAL" : "WARNING",
                                  EscapeForTerminal(result.findings.front().headline));
-  if (findings > 1) line += fmt::format("; {}", Count(findings - 1, "more finding"));
+  if (findings > 1) line += fmt::format("; {}", Counted(findings - 1, "more finding"));
   return line;
 }
 
@@ -491,13 +485,13 @@ std::string CertaintyLine(const AuditResult& result) {
   if (result.complete()) {
     uint64_t tables = 0;
     for (const AuditedDomain& domain : result.domains) tables += domain.table_pages;
-    return fmt::format("Complete{}: {}, {}, {}, {}; all {}was read", scope,
-                       Count(result.units.size(), "unit"), Count(result.devices.size(), "device"),
-                       Count(result.domains.size(), "domain"), Count(tables, "table page"),
-                       result.filter ? "" : "that was needed ");
+    return fmt::format(
+        "Complete{}: {}, {}, {}, {}; all {}was read", scope, Counted(result.units.size(), "unit"),
+        Counted(result.devices.size(), "device"), Counted(result.domains.size(), "domain"),
+        Counted(tables, "table page"), result.filter ? "" : "that was needed ");
   }
   return fmt::format("NOT COMPLETE{}: {} could hide DMA into the crash kernel's memory", scope,
-                     Count(result.incomplete_because.size(), "gap"));
+                     Counted(result.incomplete_because.size(), "gap"));
 }
 
 void WriteTextReport(const DumpInfo& input, const AuditResult& result, const TextOptions& options,

@@ -94,6 +94,15 @@ TEST_CASE("sizes read as people write them") {
   CHECK(HumanSize(UINT64_MAX) == "16.0 EiB");
 }
 
+TEST_CASE("things are counted and listed as people write it") {
+  CHECK(Counted(0, "unit") == "0 units");
+  CHECK(Counted(1, "unit") == "1 unit");
+  CHECK(Counted(2, "unit") == "2 units");
+  CHECK(ListFirst({}, 2, ", ").empty());
+  CHECK(ListFirst({"a", "b"}, 2, ", ") == "a, b");
+  CHECK(ListFirst({"a", "b", "c"}, 2, " ") == "a b and 1 more");
+}
+
 TEST_CASE("the stronger origin is chosen, and disagreement shows") {
   Known<int> value;
   CHECK_FALSE(value.known());
