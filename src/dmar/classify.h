@@ -83,8 +83,7 @@ inline std::optional<PlainLeaf> ClassifyPlainLeaf(const UnitRules& rules, uint64
   if (!permissions.any() || (raw & (reserved.certain | reserved.doubtful)) != 0) {
     return std::nullopt;
   }
-  constexpr uint64_t kInPage = 0xfff;
-  return PlainLeaf{PhysAddr(raw & hw::second_stage::kAddress.mask() & ~kInPage), permissions};
+  return PlainLeaf{PhysAddr(raw & hw::second_stage::kAddress.mask()), permissions};
 }
 
 // "reserved bits 11:4 are 0x3, expected 0 (LCT.3), quadword 0 is 0x..." of a verdict that has a

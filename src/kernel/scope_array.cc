@@ -6,20 +6,33 @@ namespace {
 
 constexpr uint64_t kPointerSize = 8;
 
-// `bus` is read from a structure of its own where the element only points to the device.
-Result<ScopeDevice> DeviceOf(const StructView& numbers, const StructView& bus, const char* member) {
-  const Result<uint64_t> number = bus.Integer(member);
-  if (!number) return tl::unexpected<Error>(number.error());
-  const Result<uint64_t> devfn = numbers.Integer("devfn");
+using Element = Result<std::optional<ScopeDevice>>;
+
+Element DeviceOf(const Result<uint64_t>& bus, const Result<uint64_t>& devfn) {
+  if (!bus) return tl::unexpected<Error>(bus.error());
   if (!devfn) return tl::unexpected<Error>(devfn.error());
-  return ScopeDevice{static_cast<uint8_t>(*number), static_cast<uint8_t>(*devfn)};
+  return ScopeDevice{static_cast<uint8_t>(*bus), static_cast<uint8_t>(*devfn)};
 }
 
-Result<ScopeDevice> DeviceAt(const KernelView& kernel, KernelVa address) {
-  const StructView device(kernel.reader, kernel.types, address, "pci_dev");
+// A struct dmar_dev_scope.
+Element ReadEntry(const KernelView& kernel, KernelVa at) {
+  const StructView entry(kernel.reader, kernel.types, at, "dmar_dev_scope");
+  const Result<KernelVa> device = entry.Pointer("dev");
+  if (!device) return tl::unexpected<Error>(device.error());
+  if (device->value() == 0) return std::nullopt;
+  return DeviceOf(entry.Integer("bus"), entry.Integer("devfn"));
+}
+
+// A struct pci_dev *.
+Element ReadPointer(const KernelView& kernel, KernelVa at) {
+  const Result<uint64_t> pointer = kernel.reader.ReadU64(at);
+  if (!pointer) return tl::unexpected<Error>(pointer.error());
+  if (*pointer == 0) return std::nullopt;
+  const StructView device(kernel.reader, kernel.types, KernelVa(*pointer), "pci_dev");
   const Result<KernelVa> bus = device.Pointer("bus");
   if (!bus) return tl::unexpected<Error>(bus.error());
-  return DeviceOf(device, StructView(kernel.reader, kernel.types, *bus, "pci_bus"), "number");
+  return DeviceOf(StructView(kernel.reader, kernel.types, *bus, "pci_bus").Integer("number"),
+                  device.Integer("devfn"));
 }
 
 }  // namespace
@@ -35,21 +48,7 @@ Status VisitScopeDevices(const KernelView& kernel, const StructView& unit, uint6
   for (uint64_t i = 0; i < count; ++i) {
     const std::optional<KernelVa> at = array->Plus(i * stride);
     if (!at) return Fail(ErrorCode::kMalformed, "out of the address space");
-    const StructView entry(kernel.reader, kernel.types, *at, "dmar_dev_scope");
-    Result<KernelVa> pointer = KernelVa(0);
-    if (pointers) {
-      const Result<uint64_t> value = kernel.reader.ReadU64(*at);
-      pointer = value ? Result<KernelVa>(KernelVa(*value)) : tl::unexpected<Error>(value.error());
-    } else {
-      pointer = entry.Pointer("dev");
-    }
-    if (!pointer) return tl::unexpected<Error>(pointer.error());
-    if (pointer->value() == 0) {
-      visit(std::nullopt);
-      continue;
-    }
-    const Result<ScopeDevice> device =
-        pointers ? DeviceAt(kernel, *pointer) : DeviceOf(entry, entry, "bus");
+    const Element device = pointers ? ReadPointer(kernel, *at) : ReadEntry(kernel, *at);
     if (!device) return tl::unexpected<Error>(device.error());
     visit(*device);
   }
