@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the VT-d driver's own records (struct device_domain_info, struct dmar_domain) say of a
+// device: under which requester id, and to which domain, it is attached.
+#ifndef DMAUDIT_KERNEL_ATTACHED_DOMAIN_H_
+#define DMAUDIT_KERNEL_ATTACHED_DOMAIN_H_
+
+#include <optional>
+
+#include "kernel/device_facts.h"
+#include "kernel/device_members.h"
+#include "kernel/kernel_view.h"
+#include "kernel/type_view.h"
+
+namespace dmaudit {
+
+// `device` is the struct device; `group` may be null. Nothing where the device is attached to
+// nothing, or that is not known.
+std::optional<KernelDomain> ReadAttachedDomain(const KernelView& kernel, DeviceMembers& members,
+                                               const StructView& device, const IommuGroup* group);
+
+// The requester id under which the driver attached a device that is not PCI.
+std::optional<Bdf> ReadAttachedRequester(const KernelView& kernel, DeviceMembers& members,
+                                         const StructView& device);
+
+}  // namespace dmaudit
+
+#endif  // DMAUDIT_KERNEL_ATTACHED_DOMAIN_H_
