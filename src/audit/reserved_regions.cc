@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "base/ranges.h"
 #include "base/text.h"
 #include "dmar/walk.h"
 
@@ -72,9 +73,7 @@ class RegionChecker {
     return devices;
   }
 
-  static std::string Text(const FirmwareScope& scope) {
-    return fmt::format("RMRR {:x}-{:x}", scope.range->first.value(), scope.range->last.value());
-  }
+  static std::string Text(const FirmwareScope& scope) { return "RMRR " + ToString(*scope.range); }
 
   void Add(const FindingKind& kind, const FirmwareScope& scope, const std::vector<size_t>& devices,
            std::string_view what, std::string_view detail) {
@@ -103,7 +102,7 @@ class RegionChecker {
     for (const PhysRange& ram : result_.machine.system_ram.value()) {
       if (!ram.Overlaps(*scope.range)) continue;
       Add(findings::kRegionInRam, scope, devices, "lies in RAM that the kernel uses",
-          fmt::format(": {:x}-{:x}", ram.first.value(), ram.last.value()));
+          ": " + ToString(ram));
       return;
     }
   }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/ranges.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace dmaudit {
@@ -19,6 +21,10 @@ std::vector<PhysRange> JoinRanges(std::vector<PhysRange> ranges) {
     }
   }
   return joined;
+}
+
+std::string ToString(const PhysRange& range) {
+  return fmt::format("{:x}-{:x}", range.first.value(), range.last.value());
 }
 
 }  // namespace dmaudit

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Sets of address ranges.
+// Address ranges: sets of them, and as text.
 #ifndef DMAUDIT_BASE_RANGES_H_
 #define DMAUDIT_BASE_RANGES_H_
 
+#include <string>
 #include <vector>
 
 #include "base/address.h"
@@ -11,6 +12,9 @@ namespace dmaudit {
 
 // The same addresses as ascending, disjoint ranges: those that touch or overlap are one.
 std::vector<PhysRange> JoinRanges(std::vector<PhysRange> ranges);
+
+// "10000000-1fffffff", as /proc/iomem prints it.
+std::string ToString(const PhysRange& range);
 
 }  // namespace dmaudit
 

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "audit/unit_coverage.h"
+#include "base/ranges.h"
 #include "base/text.h"
 #include "dmar/hw/global_status_register.h"
 #include "dmar/hw/root_table_address_register.h"
@@ -22,21 +23,6 @@ namespace {
 constexpr size_t kBriefOverlaps = 8;
 constexpr size_t kBriefReasons = 12;
 constexpr size_t kBriefRows = 32;
-
-std::string FormatRange(const PhysRange& range) {
-  return fmt::format("{:x}-{:x}", range.first.value(), range.last.value());
-}
-
-std::string ReservationText(const MachineState& machine) {
-  std::string text;
-  for (const Reservation& reservation : *machine.reservations) {
-    if (!reservation.range) continue;
-    if (!text.empty()) text += ", ";
-    text +=
-        fmt::format("{} {}", ToString(reservation.kind), FormatRange(reservation.range.value()));
-  }
-  return text;
-}
 
 class TextReport {
  public:
@@ -132,11 +118,10 @@ class TextReport {
       for (const Claim<PhysRange>& claim : reservation.range.claims()) {
         const bool same = claim.value == chosen.value;
         if (&claim == &chosen || (same && !options_.verbose)) continue;
-        from +=
-            fmt::format("; {} {}: {}", same ? "agrees" : "DISAGREES " + FormatRange(claim.value),
-                        ToString(claim.origin), Safe(claim.place));
+        from += fmt::format("; {} {}: {}", same ? "agrees" : "DISAGREES " + ToString(claim.value),
+                            ToString(claim.origin), Safe(claim.place));
       }
-      table.AddRow({std::string(ToString(reservation.kind)), FormatRange(chosen.value),
+      table.AddRow({std::string(ToString(reservation.kind)), ToString(chosen.value),
                     HumanSize(chosen.value.size()), std::move(from)});
     }
     table.Write(out_);
@@ -157,7 +142,7 @@ class TextReport {
 
   std::string SegmentText(size_t index) const {
     const ImageSegment& segment = result_.machine.crash_image->segments[index];
-    std::string text = fmt::format("segment {}: {}", index, FormatRange(segment.range));
+    std::string text = fmt::format("segment {}: {}", index, ToString(segment.range));
     if (segment.role != SegmentRole::kUnknown) text += fmt::format(" {}", ToString(segment.role));
     return text;
   }
@@ -212,7 +197,7 @@ class TextReport {
       const uint64_t skip = overlap.overlap.first.value() - overlap.range.pa.value();
       const uint64_t first = overlap.range.iova.value() + skip;
       out_.Write(fmt::format("           IOVA {:x}-{:x} -> {} {} ({})\n", first,
-                             first + overlap.overlap.size() - 1, FormatRange(overlap.overlap),
+                             first + overlap.overlap.size() - 1, ToString(overlap.overlap),
                              ToString(overlap.range.permissions),
                              HumanSize(overlap.overlap.size())));
     }
@@ -338,7 +323,7 @@ class TextReport {
       std::string what = flag && scope.kind == ScopeKind::kAtsDevices ? "ATS required" : "-";
       if (scope.registers) what = fmt::format("registers {:x}", scope.registers->value());
       if (scope.range) {
-        what = fmt::format("{} ({})", FormatRange(*scope.range), HumanSize(scope.range->size()));
+        what = fmt::format("{} ({})", ToString(*scope.range), HumanSize(scope.range->size()));
       }
       if (scope.origin == Origin::kAcpiTable) what += " (ACPI table)";
       for (const Claim<std::string>& rival : scope.rivals) {
@@ -443,56 +428,7 @@ class TextReport {
   Output& out_;
 };
 
-// What the verdict is about, for the clean case.
-std::string CleanSubject(const AuditResult& result) {
-  const MachineState& machine = result.machine;
-  if (!machine.reservations) return "where the crash kernel's memory was is not known";
-  if (machine.reservations->empty()) {
-    return result.complete() ? "no memory was reserved for a crash kernel"
-                             : "no memory reserved for a crash kernel was found";
-  }
-  const std::string of = result.filter ? fmt::format(" of -s {}", ToString(*result.filter)) : "";
-  // What was not seen is not denied.
-  const std::string subject =
-      result.complete() ? fmt::format("no device{} could DMA into the crash kernel's memory", of)
-                        : fmt::format("no reach{} into the crash kernel's memory was seen", of);
-  if (result.filter) return subject;
-  const std::string ranges = ReservationText(machine);
-  return ranges.size() <= 34 ? fmt::format("{} ({})", subject, ranges) : subject;
-}
-
 }  // namespace
-
-std::string VerdictLine(const AuditResult& result) {
-  const std::optional<Severity> worst = result.worst();
-  if (!result.has_findings()) {
-    const std::string_view word = result.complete() ? "CLEAN" : "UNCERTAIN";
-    return fmt::format("{}: {}", word, CleanSubject(result));
-  }
-  uint64_t findings = 0;
-  for (const Finding& finding : result.findings) {
-    if (finding.kind->severity >= Severity::kWarning) ++findings;
-  }
-  std::string line = fmt::format("{}: {}", worst == Severity::kCritical ? "CRITICAL" : "WARNING",
-                                 EscapeForTerminal(result.findings.front().headline));
-  if (findings > 1) line += fmt::format("; {}", Counted(findings - 1, "more finding"));
-  return line;
-}
-
-std::string CertaintyLine(const AuditResult& result) {
-  const std::string scope =
-      result.filter ? fmt::format(" for -s {} alone", ToString(*result.filter)) : std::string();
-  if (result.complete()) {
-    uint64_t tables = 0;
-    for (const AuditedDomain& domain : result.domains) tables += domain.table_pages;
-    return fmt::format(
-        "Complete{}: {}, {}, {}, {}; all {}was read", scope, Counted(result.units.size(), "unit"),
-        Counted(result.devices.size(), "device"), Counted(result.domains.size(), "domain"),
-        Counted(tables, "table page"), result.filter ? "" : "that was needed ");
-  }
-  return fmt::format("NOT COMPLETE{}: {} could hide DMA into the crash kernel's memory", scope,
-                     Counted(result.incomplete_because.size(), "gap"));
-}
 
 void WriteTextReport(const DumpInfo& input, const AuditResult& result, const TextOptions& options,
                      Output& output) {
