@@ -7,7 +7,9 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,6 +18,7 @@
 #include "dmar/hw/root_table_address_register.h"
 #include "dmar/rules.h"
 #include "dmar/walk.h"
+#include "vmcore/memory/stored_runs.h"
 
 namespace dmaudit {
 namespace {
@@ -30,6 +33,10 @@ constexpr size_t kWordsBehind = 96;
 constexpr uint64_t kBeforePair = 16;
 // Copies of one structure that are followed: a stale one or two may lie in freed memory.
 constexpr size_t kMaxCopies = 16;
+// The structure lies in one page of the smallest size.
+constexpr size_t kBlock = 4096;
+// Units with capabilities of their own that are looked for one after the other.
+constexpr size_t kMaxKinds = 8;
 
 struct Copy {
   PhysAddr pair;  // where the copy of CAP is
@@ -99,36 +106,62 @@ class LogUnits {
   // Looks through all pages once for the three words of every unit.
   void FindCopies(const std::vector<UnitState>& units) {
     copies_.resize(units.size());
+    std::unordered_map<uint64_t, size_t> by_registers;
+    std::vector<uint32_t> caps;
+    for (size_t i = 0; i < units.size(); ++i) {
+      by_registers.emplace(units[i].register_base.value().value(), i);
+      caps.push_back(static_cast<uint32_t>(units[i].cap.value()));
+    }
+    std::sort(caps.begin(), caps.end());
+    caps.erase(std::unique(caps.begin(), caps.end()), caps.end());
     const SearchScope search(session_);
-    const PhysicalMemory& memory = session_.memory();
-    const std::unique_ptr<DecodeContext> context = memory.MakeContext();
-    Page page;
-    memory.VisitStored([&](PhysAddr base, uint32_t) {
-      if (pages_ == max_pages_) {
-        limit_ = true;
-        return false;
-      }
-      ++pages_;
-      memory.ReadPage(base, *context, page);
-      for (size_t at = kBeforePair; at + 16 <= page.bytes.size(); at += 8) {
-        const uint64_t cap = LoadUnchecked<uint64_t>(page.bytes, at);
-        if (cap == 0) continue;
-        for (size_t i = 0; i < units.size(); ++i) {
-          const UnitState& unit = units[i];
-          if (cap != unit.cap.value() ||
-              LoadUnchecked<uint64_t>(page.bytes, at + 8) != unit.ecap.value() ||
-              LoadUnchecked<uint64_t>(page.bytes, at - kBeforePair) !=
-                  unit.register_base.value().value() ||
-              !IsReadable(
-                  page.FirstUnreadable(static_cast<uint32_t>(at - kBeforePair), 32).state) ||
-              copies_[i].size() == kMaxCopies) {
-            continue;
+    const StoredRuns runs = VisitStoredRuns(
+        session_.memory(), {.pages = max_pages_},
+        [&](PhysAddr first, std::span<const std::byte> bytes) {
+          for (size_t block = 0; block + kBlock <= bytes.size(); block += kBlock) {
+            const auto words = bytes.subspan(block).first<kBlock>();
+            if (!MayHoldAny(words, caps)) continue;
+            FindCopiesIn(PhysAddr(first.value() + block), words, units, by_registers);
           }
-          copies_[i].push_back({PhysAddr(base.value() + at)});
-        }
+          return true;
+        });
+    pages_ = runs.pages;
+    limit_ = runs.cut_off;
+  }
+
+  // Nearly no block does, and the machine's units have one or two kinds of capabilities: so many
+  // passes over a block are cheaper than a look at each word.
+  static bool MayHoldAny(std::span<const std::byte, kBlock> block,
+                         const std::vector<uint32_t>& caps) {
+    if (caps.size() > kMaxKinds) return true;
+    return std::any_of(caps.begin(), caps.end(), [block](uint32_t cap) {
+      uint32_t hits = 0;
+      for (size_t at = 0; at < kBlock; at += 4) {
+        hits |= static_cast<uint32_t>(LoadUnchecked<uint32_t>(block, at) == cap);
       }
-      return true;
+      return hits != 0;
     });
+  }
+
+  void FindCopiesIn(PhysAddr base, std::span<const std::byte> block,
+                    const std::vector<UnitState>& units,
+                    const std::unordered_map<uint64_t, size_t>& by_registers) {
+    for (size_t at = kBeforePair; at + 16 <= block.size(); at += 8) {
+      const uint64_t registers = LoadUnchecked<uint64_t>(block, at - kBeforePair);
+      const auto known = registers == 0 ? by_registers.end() : by_registers.find(registers);
+      if (known == by_registers.end()) continue;
+      const UnitState& unit = units[known->second];
+      std::vector<Copy>& copies = copies_[known->second];
+      if (LoadUnchecked<uint64_t>(block, at) != unit.cap.value() ||
+          LoadUnchecked<uint64_t>(block, at + 8) != unit.ecap.value() ||
+          copies.size() == kMaxCopies) {
+        continue;
+      }
+      // Bytes that are not known were zero.
+      std::array<std::byte, 32> words{};
+      if (!session_.Read(PhysAddr(base.value() + at - kBeforePair), words).ok()) continue;
+      copies.push_back({PhysAddr(base.value() + at)});
+    }
   }
 
   // The roots that the words behind one copy lead to.

@@ -3,8 +3,8 @@
 
 #include <algorithm>
 #include <array>
-#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/diagnostics.h"
 #include "kernel/kernel_tables.h"
+#include "vmcore/memory/stored_runs.h"
 
 namespace dmaudit {
 namespace {
@@ -98,21 +99,16 @@ VmcoreinfoSearchResult SearchVmcoreinfo(MemorySession& session, uint64_t max_byt
   std::vector<PhysAddr> hits;
   // Past the session's cache: most pages are looked at once.
   const PhysicalMemory& memory = session.memory();
-  const std::unique_ptr<DecodeContext> context = memory.MakeContext();
-  Page page;
   Scanner scanner;
-  memory.VisitStored([&](PhysAddr base, uint32_t stored_size) {
-    if (stored_size < kLeastStored) return true;
-    if (result.bytes_searched + memory.page_size() > max_bytes || hits.size() > kMaxHits) {
-      result.cut_off = true;
-      return false;
-    }
-    memory.ReadPage(base, *context, page);
-    result.bytes_searched += page.bytes.size();
-    // Bytes that are not known are zero here; a text with one of them fails when it is read.
-    scanner.Take(base, AsText(page.bytes), hits);
-    return true;
-  });
+  const StoredRuns runs = VisitStoredRuns(
+      memory, {.pages = max_bytes / memory.page_size(), .stored_size = kLeastStored},
+      [&](PhysAddr first, std::span<const std::byte> bytes) {
+        // Bytes that are not known are zero here; a text with one of them fails when it is read.
+        scanner.Take(first, AsText(bytes), hits);
+        return hits.size() <= kMaxHits;
+      });
+  result.bytes_searched = runs.pages * memory.page_size();
+  result.cut_off = runs.cut_off;
   if (hits.size() > kMaxHits) {
     hits.resize(kMaxHits);
     result.cut_off = true;

@@ -116,6 +116,34 @@ TEST_CASE("a log without units gives none, and does not search") {
   CHECK(look.state.iommu == IommuPresence::kUnknown);
 }
 
+TEST_CASE("units of as many kinds as are looked for one by one, of one less and of one more") {
+  for (const unsigned units : {7U, 8U, 9U}) {
+    const Look look(
+        [units](MachineScene& s) {
+          s.units = units;
+          s.log.clear();
+          for (unsigned i = 0; i < units; ++i) {
+            s.log.push_back(
+                fmt::format("DMAR: dmar{}: reg_base_addr {:x} ver 1:0 cap {:x} ecap f00f4a", i,
+                            MachineScene::kRegisters + i * 0x1000, MachineScene::kCap + i));
+          }
+        },
+        [units](MachineScene& s, TableBuilder&) {
+          for (unsigned i = 0; i < units; ++i) {
+            s.Set(fmt::format("iommu{}.cap", i), MachineScene::kCap + i);
+          }
+        });
+    CHECK(look.state.units.size() == units);
+    size_t found = 0;
+    for (const Diagnostic& d : look.scene.sink.diagnostics()) {
+      // Only the first has a root table.
+      found += d.message.find("beside CAP, ECAP and register address") != std::string::npos ||
+               d.message.find("found together at 1 place,") != std::string::npos;
+    }
+    CHECK(found == units);
+  }
+}
+
 TEST_CASE("the kernel's own list goes first where it can be read") {
   const Look look(nullptr, nullptr, "kernel-list,log-search");
   CHECK(look.unit().rtaddr.chosen().origin == Origin::kDerived);
