@@ -138,7 +138,9 @@ std::vector<std::string> UsualVmlinuxPlaces(std::string_view release, std::strin
     for (const std::string_view form :
          {"/usr/lib/debug/boot/vmlinux-{}", "/usr/lib/debug/lib/modules/{}/vmlinux",
           "/usr/lib/debug/boot/vmlinux-{}.debug", "/usr/lib/debug/usr/lib/modules/{}/vmlinux",
-          "/lib/modules/{}/build/vmlinux", "/lib/modules/{}/vmlinux", "/boot/vmlinux-{}"}) {
+          "/usr/lib/debug/usr/lib/modules/{}/vmlinux.debug",
+          "/usr/lib/debug/lib/modules/{}/vmlinux.debug", "/lib/modules/{}/build/vmlinux",
+          "/lib/modules/{}/vmlinux", "/boot/vmlinux-{}"}) {
       places.push_back(fmt::format(fmt::runtime(form), release));
     }
   }

@@ -246,6 +246,14 @@ TEST_CASE("a file that dwz shared entries out of needs the file they went to") {
   const Result<DebuginfoTable> table = Read(one.path);
   REQUIRE_MESSAGE(table, (table ? "" : table.error().message));
   CheckAll(*table);
+  // As below .build-id: the link to the other file starts where the file itself is.
+  const test::TempDir elsewhere;
+  const std::string link = (elsewhere.path() / "link.debug").string();
+  std::filesystem::create_symlink(one.path, link);
+  const Result<DebuginfoTable> by_link = Read(link);
+  REQUIRE_MESSAGE(by_link, (by_link ? "" : by_link.error().message));
+  CHECK(by_link->no_types == "");
+  CheckAll(*by_link);
   std::filesystem::remove(common);
   const Result<DebuginfoTable> lost = Read(one.path);
   REQUIRE(lost);

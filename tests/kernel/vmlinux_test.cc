@@ -89,6 +89,8 @@ TEST_CASE("the usual places are named by release and build id, and lead nowhere 
   for (const std::string_view place :
        {"/usr/lib/debug/boot/vmlinux-6.1.0-53-amd64",
         "/usr/lib/debug/lib/modules/6.1.0-53-amd64/vmlinux",
+        "/usr/lib/debug/boot/vmlinux-6.1.0-53-amd64.debug",
+        "/usr/lib/debug/usr/lib/modules/6.1.0-53-amd64/vmlinux.debug",
         "/lib/modules/6.1.0-53-amd64/build/vmlinux",
         "/usr/lib/debug/.build-id/1c/d19df5660b03d8ce9a5941ce9fb364548b953a.debug"}) {
     CHECK(std::find(places.begin(), places.end(), place) != places.end());

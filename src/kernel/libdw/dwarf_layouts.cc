@@ -320,12 +320,19 @@ Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplemen
   for (ssize_t i = 0; i < id_size && i < 64; ++i) {
     build_id += fmt::format("{:02x}", static_cast<const unsigned char*>(id)[i]);
   }
-  const size_t slash = file.path().rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : file.path().substr(0, slash);
   const std::string link = name;
-  const std::string beside = link.starts_with('/') ? link : fmt::format("{}/{}", folder, link);
+  std::vector<std::string> places;
+  if (link.starts_with('/')) {
+    places.push_back(link);
+  } else {
+    for (const std::string& folder : FoldersOf(file.path())) {
+      places.push_back(fmt::format("{}/{}", folder, link));
+    }
+  }
+  const std::string beside = places.front();
+  places.push_back(BuildIdPath(build_id));
   std::string failure = "no such file";
-  for (const std::string& path : {beside, BuildIdPath(build_id)}) {
+  for (const std::string& path : places) {
     Result<ElfFile> opened = ElfFile::Open(path);
     if (!opened) continue;
     if (opened->BuildId() != build_id) {

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <set>
+#include <system_error>
 #include <utility>
 
 namespace dmaudit {
@@ -154,19 +156,34 @@ std::string BuildIdPath(std::string_view build_id) {
                      build_id.substr(2));
 }
 
+std::vector<std::string> FoldersOf(const std::string& path) {
+  const auto folder = [](const std::string& of) {
+    const size_t slash = of.rfind('/');
+    return slash == std::string::npos ? std::string(".") : of.substr(0, slash);
+  };
+  std::vector<std::string> folders = {folder(path)};
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(path, error);
+  if (error) return folders;
+  std::string second = folder(real.string());
+  const bool same = std::filesystem::equivalent(folders[0] + "/", second + "/", error);
+  if (!error && !same) folders.push_back(std::move(second));
+  return folders;
+}
+
 std::vector<std::string> DebugFilesOf(const ElfFile& file) {
   std::vector<std::string> paths;
-  const size_t slash = file.path().rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : file.path().substr(0, slash);
   GElf_Word checksum = 0;
   if (const char* link = dwelf_elf_gnu_debuglink(file.elf(), &checksum); link != nullptr) {
     // A name, not a path: what it leads to is a file beside this one.
     const std::string_view name(link);
     if (!name.empty() && name.find('/') == std::string_view::npos) {
-      paths.push_back(fmt::format("{}/{}", folder, name));
-      paths.push_back(fmt::format("{}/.debug/{}", folder, name));
-      if (folder.starts_with('/'))
-        paths.push_back(fmt::format("/usr/lib/debug{}/{}", folder, name));
+      for (const std::string& folder : FoldersOf(file.path())) {
+        paths.push_back(fmt::format("{}/{}", folder, name));
+        paths.push_back(fmt::format("{}/.debug/{}", folder, name));
+        if (folder.starts_with('/'))
+          paths.push_back(fmt::format("/usr/lib/debug{}/{}", folder, name));
+      }
     }
   }
   if (std::string path = BuildIdPath(file.BuildId()); !path.empty())

@@ -55,6 +55,9 @@ class ElfFile {
   Elf* elf_ = nullptr;
 };
 
+// The folder that links in a file at `path` start from, and where the path is a symbolic link (as
+// those below .build-id are) the one of the file that it leads to.
+std::vector<std::string> FoldersOf(const std::string& path);
 // Where the separate debug file of `file` may be.
 std::vector<std::string> DebugFilesOf(const ElfFile& file);
 // "/usr/lib/debug/.build-id/ab/cdef.debug"; empty without a build id.
