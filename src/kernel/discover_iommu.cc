@@ -140,7 +140,11 @@ IommuVerdict DiscoverIommu(const KernelView& kernel, const UnitDiscovery& units)
   if (registered.other != 0) {
     return {IommuPresence::kOther, "iommu_device_list holds an IOMMU of neither Intel nor AMD"};
   }
-  if (!units.complete) return {IommuPresence::kUnknown, "dmar_drhd_units was not read"};
+  if (!units.complete) {
+    return {IommuPresence::kUnknown,
+            fmt::format("dmar_drhd_units was not read{}{}", units.evidence.empty() ? "" : ": ",
+                        units.evidence)};
+  }
   if (unlisted != nullptr) {
     return {IommuPresence::kUnknown, "dmar_drhd_units and iomem_resource disagree"};
   }

@@ -155,13 +155,16 @@ std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelIm
   if (roads.Allows(Road::kBtfSymbols)) named = LoadBtf(symbols, image.reader(), kStructures);
   if (named) return std::make_unique<const Btf>(*std::move(named));
   std::string reason = named.error().message;
-  // Where symbols name the bounds there is nothing to search for: what is there does not decode.
-  if (named.error().code == ErrorCode::kNotFound) {
-    Result<Btf> found = Closed(Road::kBtfSearch);
-    if (roads.Allows(Road::kBtfSearch)) found = SearchBtf(image, kStructures);
-    if (found) return std::make_unique<const Btf>(*std::move(found));
-    reason += fmt::format("; {}", found.error().message);
+  Result<Btf> found = Closed(Road::kBtfSearch);
+  if (roads.Allows(Road::kBtfSearch)) found = SearchBtf(image, kStructures);
+  if (found) {
+    // Symbols of a damaged table, or of a vmlinux that was forced, lead elsewhere.
+    if (named.error().code != ErrorCode::kNotFound) {
+      sink.Note("kernel.btf", "BTF as symbols locate it is not used: {}", named.error().message);
+    }
+    return std::make_unique<const Btf>(*std::move(found));
   }
+  reason += fmt::format("; {}", found.error().message);
   if (!vmlinux.given()) other = TypesOf(vmlinux, roads);
   if (other) return *std::move(other);
   reason += fmt::format("; {}", other.error().message);

@@ -118,9 +118,23 @@ void AddRam(const std::optional<ResourceTree>& iomem, const PhysicalMemory& memo
 UnitDiscovery FindUnits(const KernelView& kernel, MemorySession& session,
                         const DiscoveryOptions& options) {
   UnitDiscovery units;
-  if (options.roads.Allows(Road::kKernelList)) units = DiscoverUnits(kernel);
-  if (units.units.empty() && !units.complete && options.roads.Allows(Road::kLogSearch)) {
-    units = UnitsFromLog(kernel, session);
+  const auto closed = [](Road road) {
+    return fmt::format("{} is closed by --roads", ToString(road));
+  };
+  std::string why_none = closed(Road::kKernelList);
+  if (options.roads.Allows(Road::kKernelList)) {
+    units = DiscoverUnits(kernel);
+    why_none = units.evidence;
+  }
+  if (units.units.empty() && !units.complete) {
+    std::string no_log = closed(Road::kLogSearch);
+    if (options.roads.Allows(Road::kLogSearch)) {
+      units = UnitsFromLog(kernel, session);
+      no_log = "the log names no unit";
+    }
+    if (units.units.empty()) {
+      units.evidence = why_none + (why_none.empty() ? "" : "; ") + no_log;
+    }
   }
   if (options.has_user_units()) {
     const bool alone = units.units.empty();

@@ -114,6 +114,8 @@ TEST_CASE("a log without units gives none, and does not search") {
   const Look look([](MachineScene& s) { s.log.clear(); });
   CHECK(look.state.units.empty());
   CHECK(look.state.iommu == IommuPresence::kUnknown);
+  CHECK(look.state.iommu_evidence ==
+        "dmar_drhd_units was not read: kernel-list is closed by --roads; the log names no unit");
 }
 
 TEST_CASE("units of as many kinds as are looked for one by one, of one less and of one more") {

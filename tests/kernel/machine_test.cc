@@ -86,6 +86,13 @@ TEST_CASE("announced tables that are damaged do not keep others from being found
   CHECK_FALSE(look.scene.sink.incomplete());
 }
 
+TEST_CASE("types that are not where symbols say do not keep others from being found") {
+  const Look look([](MachineScene& s) { s.bounds_off = 4096; });
+  CHECK(look.state.identity.types_from == "BTF (found by its header)");
+  CHECK(look.scene.Count("kernel.btf", Effect::kNote) == 1);
+  CHECK_FALSE(look.scene.sink.incomplete());
+}
+
 // Structures that differ from kernel to kernel.
 
 TEST_CASE("a kernel without reg_phys, segment, copied_tables and ir_table is no damage") {

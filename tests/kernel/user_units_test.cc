@@ -152,5 +152,19 @@ TEST_CASE("with the way of the user alone the kernel's units are not looked at")
   CHECK(look.state.reservations);
 }
 
+TEST_CASE("ways to units that are closed are named as the reason why there are none") {
+  for (const auto& [roads, reason] :
+       {std::pair("user", "kernel-list is closed by --roads; log-search is closed by --roads"),
+        std::pair("no-kernel-list,no-log-search",
+                  "kernel-list is closed by --roads; log-search is closed by --roads")}) {
+    DiscoveryOptions options;
+    options.roads = *Roads::Parse(roads);
+    const Look look(options);
+    CHECK(look.state.units.empty());
+    CHECK(look.state.iommu == IommuPresence::kUnknown);
+    CHECK(look.state.iommu_evidence == std::string("dmar_drhd_units was not read: ") + reason);
+  }
+}
+
 }  // namespace
 }  // namespace dmaudit

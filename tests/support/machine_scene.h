@@ -73,12 +73,14 @@ class MachineScene {
   bool has_flags = true;         // false: as before 4.2
   bool has_back_pointer = true;  // false: intel_iommu.drhd is not there, as before 5.10
   bool has_page_requests = true;
-  bool has_services = true;       // false: no bits for ATS, PRI and PASID
-  bool has_groups = true;         // false: as before 3.6
-  bool has_domain_types = true;   // false: groups have no domains, as before 4.1
-  bool pgd_in_union = false;      // true: a domain's table is in a structure of a union (6.9)
-  uint32_t units_supported = 16;  // elements of dmar_domain.iommu_did
-  bool has_group_owner = true;    // false: as before 5.19
+  bool has_services = true;         // false: no bits for ATS, PRI and PASID in pci_dev
+  bool has_all_services = true;     // false: a bit for ATS alone, as before 4.11
+  bool has_driver_services = true;  // false: no such bits in the driver's data, as before 4.1
+  bool has_groups = true;           // false: as before 3.6
+  bool has_domain_types = true;     // false: groups have no domains, as before 4.1
+  bool pgd_in_union = false;        // true: a domain's table is in a structure of a union (6.9)
+  uint32_t units_supported = 16;    // elements of dmar_domain.iommu_did
+  bool has_group_owner = true;      // false: as before 5.19
   std::vector<Device> devices = {{0, 0x08, "nvme"}};
   // How a domain keeps its ids: one for all units, an array by unit, an xarray by unit.
   enum class DomainIds { kOne, kArray, kXarray } domain_ids = DomainIds::kXarray;
@@ -113,6 +115,7 @@ class MachineScene {
   std::string vmcoreinfo;          // more lines
   bool kallsyms_announced = true;  // false: as before 6.0, in order and not in VMCOREINFO
   bool bounds_of_types = true;     // false: no symbols around the types
+  uint64_t bounds_off = 0;         // so far the symbols lie from the types
   KallsymsBuilder kallsyms;
 
   MachineScene() {
@@ -439,8 +442,8 @@ class MachineScene {
                           {"current_state", u32, 4},
                           {"is_busmaster", u8, 1},
                           {"ats_enabled", u8, 1, has_services},
-                          {"pri_enabled", u8, 1, has_services},
-                          {"pasid_enabled", u8, 1, has_services},
+                          {"pri_enabled", u8, 1, has_services && has_all_services},
+                          {"pasid_enabled", u8, 1, has_services && has_all_services},
                           {"is_virtfn", u8, 1},
                           {"physfn", pointer, 8},
                           {"dev", device, 72}});
@@ -491,6 +494,9 @@ class MachineScene {
                                      {"segment", u32, 4, has_segment && has_info_segment},
                                      {"bus", u8, 1},
                                      {"devfn", u8, 1},
+                                     {"ats_enabled", u8, 1, has_driver_services},
+                                     {"pri_enabled", u8, 1, has_driver_services},
+                                     {"pasid_enabled", u8, 1, has_driver_services},
                                      {"dev", btf_.Pointer(info_of_pci_dev ? pci_dev : device), 8},
                                      {"iommu", pointer, 8},
                                      {"domain", pointer, 8}});
@@ -501,7 +507,7 @@ class MachineScene {
     kallsyms.symbols = {{'T', "_stext", kStext}, {'D', "init_top_pgt", kTopTable}};
     if (bounds_of_types) {
       for (const char* name : {"__start_BTF", "__stop_BTF"}) {
-        kallsyms.symbols.push_back({'D', name, places_[name]});
+        kallsyms.symbols.push_back({'D', name, places_[name] + bounds_off});
       }
     }
     if (!kallsyms_announced) {
