@@ -58,6 +58,13 @@ class Reader {
                static_cast<uint8_t>(*devfn)};
   }
 
+  AttachedServices ServicesOf(const StructView& device) {
+    const std::optional<StructView> info = InfoOf(device);
+    if (!info) return {};
+    return {members_.Flag(*info, "ats_enabled"), members_.Flag(*info, "pri_enabled"),
+            members_.Flag(*info, "pasid_enabled")};
+  }
+
  private:
   StructView View(KernelVa address, const char* type) const { return members_.View(address, type); }
   std::optional<uint64_t> Integer(const StructView& view, std::string_view path) {
@@ -239,6 +246,11 @@ class Reader {
 std::optional<KernelDomain> ReadAttachedDomain(const KernelView& kernel, DeviceMembers& members,
                                                const StructView& device, const IommuGroup* group) {
   return Reader(kernel, members).AttachedTo(device, group);
+}
+
+AttachedServices ReadAttachedServices(const KernelView& kernel, DeviceMembers& members,
+                                      const StructView& device) {
+  return Reader(kernel, members).ServicesOf(device);
 }
 
 std::optional<Bdf> ReadAttachedRequester(const KernelView& kernel, DeviceMembers& members,

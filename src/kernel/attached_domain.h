@@ -22,6 +22,13 @@ std::optional<KernelDomain> ReadAttachedDomain(const KernelView& kernel, DeviceM
 std::optional<Bdf> ReadAttachedRequester(const KernelView& kernel, DeviceMembers& members,
                                          const StructView& device);
 
+// What the driver has enabled of a device's services (4.1 and later).
+struct AttachedServices {
+  std::optional<bool> ats, pri, pasid;
+};
+AttachedServices ReadAttachedServices(const KernelView& kernel, DeviceMembers& members,
+                                      const StructView& device);
+
 }  // namespace dmaudit
 
 #endif  // DMAUDIT_KERNEL_ATTACHED_DOMAIN_H_

@@ -32,7 +32,7 @@ class DeviceReader {
 
   DeviceInventory Read() {
     inventory_.complete = ReadTree();
-    ReadGroups();
+    inventory_.complete = ReadGroups() && inventory_.complete;
     Sort();
     return std::move(inventory_);
   }
@@ -93,25 +93,34 @@ class DeviceReader {
       Note("PCI devices", devices.error());
       return false;
     }
+    bool complete = true;
     const Status walked = WalkList(kernel_.reader, kernel_.types, *devices, "pci_dev", "bus_list",
                                    kMaxPciDevices - listed_, [&](const StructView& device) {
                                      ++listed_;
-                                     AddFromBus(device, bus.address());
+                                     complete = AddFromBus(device, bus.address()) && complete;
                                      return true;
                                    });
-    if (walked) return true;
+    if (walked) return complete;
     Note("PCI devices (the rest of a bus has no facts)", walked.error());
     return false;
   }
 
-  // A damaged list leads to what is no device: a device points back to its bus.
-  void AddFromBus(const StructView& device, KernelVa bus) {
+  // A damaged list leads to what is no device: a device points back to its bus. False when it was
+  // left out.
+  bool AddFromBus(const StructView& device, KernelVa bus) {
     const Result<KernelVa> back = device.Pointer("bus");
-    if (!back) return Note("PCI device (it has no facts)", back.error());
-    if (*back == bus) return AddPci(device);
+    if (!back) {
+      Note("PCI device (it has no facts)", back.error());
+      return false;
+    }
+    if (*back == bus) {
+      AddPci(device);
+      return true;
+    }
     kernel_.sink.Note("kernel.damaged",
                       "{} is {:#x}, but it is listed by the bus at {:#x}: no facts",
                       device.Place("bus"), back->value(), bus.value());
+    return false;
   }
 
   // Segment and bus number of a bus, read once.
@@ -221,7 +230,10 @@ class DeviceReader {
     }
     facts.path = PathOf(pci);
     const Result<KernelVa> device = pci.AddressOf("dev");
-    if (device) AddDevice(View(*device, "device"), facts);
+    if (device) {
+      AddDevice(View(*device, "device"), facts);
+      AddServices(View(*device, "device"), facts);
+    }
     inventory_.devices.push_back(std::move(facts));
   }
 
@@ -235,6 +247,15 @@ class DeviceReader {
     }
     facts.attached = ReadAttachedDomain(kernel_, members_, device,
                                         facts.group ? &inventory_.groups[*facts.group] : nullptr);
+  }
+
+  // Up to 4.10 struct pci_dev tells of ATS alone: the driver's own record has all three.
+  void AddServices(const StructView& device, DeviceFacts& facts) {
+    if (facts.ats && facts.pri && facts.pasid) return;
+    const AttachedServices driver = ReadAttachedServices(kernel_, members_, device);
+    if (!facts.ats) facts.ats = driver.ats;
+    if (!facts.pri) facts.pri = driver.pri;
+    if (!facts.pasid) facts.pasid = driver.pasid;
   }
 
   std::string NameOf(const StructView& device) {
@@ -288,55 +309,75 @@ class DeviceReader {
     return known->second;
   }
 
-  // Devices that only the groups know.
-  void ReadGroups() {
+  // Devices that only the groups know. True when every group was read, or the kernel has none.
+  bool ReadGroups() {
+    constexpr std::string_view kContext = "IOMMU groups (devices that are not PCI)";
+    const auto failed = [&](const Error& error) {
+      Note(kContext, error);
+      return false;
+    };
     const Result<KernelVa> variable = kernel_.symbols.Find("iommu_group_kset");
-    if (!variable) return;
+    if (!variable) {
+      // Kernels before 3.6 have no groups, and no member for them.
+      const Result<MemberLayout> member = kernel_.types.Member("device", "iommu_group");
+      return member ? failed(variable.error()) : inventory_.complete;
+    }
     const Result<uint64_t> kset = kernel_.reader.ReadU64(*variable);
-    if (!kset) return Note("iommu_group_kset (devices that are not PCI)", kset.error());
-    if (*kset == 0) return;
+    if (!kset) return failed(kset.error());
+    if (*kset == 0) return true;
     const Result<KernelVa> list = View(KernelVa(*kset), "kset").AddressOf("list");
-    if (!list) return Note("IOMMU groups", list.error());
+    if (!list) return failed(list.error());
     const Result<MemberLayout> offset = kernel_.types.Member("iommu_group", "kobj");
-    if (!offset) return Note("IOMMU groups", offset.error());
+    if (!offset) return failed(offset.error());
     size_t members = 0;
+    bool complete = true;
     const Status walked =
         WalkList(kernel_.reader, kernel_.types, *list, "kobject", "entry", kMaxIommuGroups,
                  [&](const StructView& object) {
                    const KernelVa group(object.address().value() - offset->bit_offset / 8);
-                   ReadMembers(View(group, "iommu_group"), members);
+                   complete = ReadMembers(View(group, "iommu_group"), members) && complete;
                    return true;
                  });
-    if (!walked) Note("IOMMU groups (devices that are not PCI)", walked.error());
+    return walked ? complete : failed(walked.error());
   }
 
-  void ReadMembers(const StructView& group, size_t& members) {
+  bool ReadMembers(const StructView& group, size_t& members) {
     const Result<KernelVa> list = group.AddressOf("devices");
-    if (!list) return Note("IOMMU groups", list.error());
+    if (!list) {
+      Note("IOMMU groups", list.error());
+      return false;
+    }
+    bool complete = true;
     // The element was struct iommu_device before 4.11 and is struct group_device since.
     const char* type = View(*list, "group_device").Has("dev") ? "group_device" : "iommu_device";
     const Status walked = WalkList(kernel_.reader, kernel_.types, *list, type, "list",
                                    kMaxPciDevices - members, [&](const StructView& element) {
                                      ++members;
-                                     AddMember(element, group.address());
+                                     complete = AddMember(element, group.address()) && complete;
                                      return true;
                                    });
     if (!walked) Note("IOMMU group (devices that are not PCI)", walked.error());
+    return walked && complete;
   }
 
-  void AddMember(const StructView& element, KernelVa group) {
+  // False when there is a device that could not be added.
+  bool AddMember(const StructView& element, KernelVa group) {
+    const auto failed = [&](const Error& error) {
+      Note("IOMMU group", error);
+      return false;
+    };
     const Result<KernelVa> address = element.Pointer("dev");
-    if (!address) return Note("IOMMU group", address.error());
-    if (address->value() == 0 || in_inventory_.contains(address->value())) return;
+    if (!address) return failed(address.error());
+    if (address->value() == 0 || in_inventory_.contains(address->value())) return true;
     const StructView device = View(*address, "device");
     const std::optional<KernelVa> pci_bus_type = kernel_.symbols.Get("pci_bus_type");
     const Result<KernelVa> bus = device.Pointer("bus");
     const Result<MemberLayout> inside = kernel_.types.Member("pci_dev", "dev");
     if (bus && pci_bus_type && *bus == *pci_bus_type && inside) {
       AddPci(View(KernelVa(address->value() - inside->bit_offset / 8), "pci_dev"));
-      return;
+      return true;
     }
-    if (!bus) return Note("IOMMU group", bus.error());
+    if (!bus) return failed(bus.error());
     members_.NextDevice();
     DeviceFacts facts;
     facts.pci = false;
@@ -345,6 +386,7 @@ class DeviceReader {
     if (!facts.group) facts.group = GroupAt(group);
     facts.bdf = ReadAttachedRequester(kernel_, members_, device);
     inventory_.devices.push_back(std::move(facts));
+    return true;
   }
 
   void Sort() {

@@ -116,7 +116,8 @@ std::string ServicesText(const DeviceFacts& device) {
   add(device.pri, "PRI");
   add(device.pasid, "PASID");
   if (!text.empty()) return text;
-  return device.ats || device.pri || device.pasid ? "none" : "-";
+  // What is not known of one may be on.
+  return device.ats && device.pri && device.pasid ? "none" : "-";
 }
 
 std::string Reach(const AuditedDomain& domain, bool device_tlb) {

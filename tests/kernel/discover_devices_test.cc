@@ -246,6 +246,59 @@ TEST_CASE("a device that points to another bus is none") {
   CHECK(look.inventory.devices.size() == 1);
   CHECK(look.device().name == "0000:01:01.0");
   CHECK(look.scene.Count("kernel.damaged", Effect::kNote) == 1);
+  CHECK_FALSE(look.inventory.complete);
+}
+
+TEST_CASE("groups that are not all read leave the list of devices incomplete, and that is said") {
+  struct Case {
+    const char* what;
+    std::function<void(MachineScene&)> before, after;
+  };
+  const std::vector<Case> cases = {
+      {"no symbol", [](MachineScene& s) { s.Without("iommu_group_kset"); }, nullptr},
+      {"no list", nullptr, [](MachineScene& s) { s.SetState("kset", ByteState::kExcluded); }},
+      {"a cut list", nullptr, [](MachineScene& s) { s.Set("kset", 8); }},
+      {"a group", nullptr, [](MachineScene& s) { s.SetState("group0", ByteState::kExcluded); }},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.what);
+    const Look look(c.before, c.after);
+    CHECK_FALSE(look.inventory.complete);
+    CHECK(look.inventory.devices.size() == 1);
+    CHECK_FALSE(look.scene.sink.diagnostics().empty());
+    CHECK_FALSE(look.scene.sink.incomplete());
+  }
+  // A kernel without groups has none to miss.
+  const Look none([](MachineScene& s) {
+    s.Without("iommu_group_kset");
+    s.has_groups = false;
+  });
+  CHECK(none.inventory.complete);
+  CHECK(none.scene.sink.diagnostics().empty());
+}
+
+TEST_CASE("what struct pci_dev does not tell of services the driver's own record does") {
+  const auto with = [](bool ats, bool others, bool driver = true) {
+    const Look look(
+        [&](MachineScene& s) {
+          s.has_services = ats;
+          s.has_all_services = others;
+          s.has_driver_services = driver;
+        },
+        [&](MachineScene& s) {
+          s.Attach(0x6000000, 4);
+          if (!driver) return;
+          s.SetByte("info", "device_domain_info.ats_enabled", 1);
+          s.SetByte("info", "device_domain_info.pasid_enabled", 1);
+        });
+    return look.device();
+  };
+  const DeviceFacts all = with(true, true), ats = with(true, false), none = with(false, false);
+  CHECK((all.ats == false && all.pri == false && all.pasid == false));
+  CHECK((ats.ats == false && ats.pri == false && ats.pasid == true));
+  CHECK((none.ats == true && none.pri == false && none.pasid == true));
+  const DeviceFacts unknown = with(true, false, false);
+  CHECK((unknown.ats == false && !unknown.pri && !unknown.pasid));
 }
 
 TEST_CASE("a page that is not in the dump costs one fact, named once") {

@@ -29,7 +29,7 @@ void Oldest(MachineScene& s) {
   s.has_segment = false;
   s.has_copied_tables = s.has_flags = s.has_back_pointer = s.has_page_requests = false;
   s.has_iommu_device = s.has_group_device = s.has_dev_iommu = s.has_group_owner = false;
-  s.has_services = s.has_domain_types = false;
+  s.has_services = s.has_driver_services = s.has_domain_types = false;
   s.info_of_pci_dev = s.scopes_of_pci_dev = true;
   s.domain_ids = Ids::kOne;
   for (const char* name : {"iommu_device_list", "intel_iommu_sm", "dmar_satc_units"}) {
@@ -65,7 +65,7 @@ const std::vector<Kernel>& Kernels() {
       {"4.4",
        [](MachineScene& s) {
          Middle(s);
-         s.has_iommu_device = s.has_group_device = false;
+         s.has_iommu_device = s.has_group_device = s.has_all_services = false;
          s.Without("iommu_device_list");
          s.Without("intel_iommu_sm");
          s.variables.push_back({"intel_iommu_ecs", 4});
@@ -148,7 +148,9 @@ TEST_CASE("the same machine is read from every kernel's layouts") {
     CHECK(device.bdf == Bdf{0, 0, 8});
     CHECK(device.driver == "nvme");
     CHECK(device.bus_master == true);
-    CHECK(device.ats.has_value() == scene.has_services);
+    for (const std::optional<bool>& service : {device.ats, device.pri, device.pasid}) {
+      CHECK(service == (scene.has_driver_services ? std::optional(false) : std::nullopt));
+    }
     REQUIRE(device.attached);
     CHECK(device.attached->root == PhysAddr(0xb000000));
     CHECK(device.attached->levels == 3U);
