@@ -28,7 +28,8 @@ def flatten(data, size=4096, seed=None, end=True):
 
 
 def split(data, count):
-    """The parts of a split dump: all headers, the descriptors of one range of page frames."""
+    """The parts of a split dump: all headers, the descriptors and the data of one range of page
+    frames, and room for all other descriptors."""
     sub_blocks, bitmap_blocks = struct.unpack_from("<iI", data, 432)
     frames, = struct.unpack_from("<Q", data, 4096 + 96)
     bitmap2 = (1 + sub_blocks + bitmap_blocks // 2) * 4096
@@ -36,15 +37,21 @@ def split(data, count):
     bits = int.from_bytes(data[bitmap2:bitmap2 + (frames + 7) // 8], "little") & ((1 << frames) - 1)
     stored = [i for i, bit in enumerate(bin(bits)[:1:-1]) if bit == "1"]
     borders = [0] + [stored[len(stored) * i // count] for i in range(1, count)] + [frames]
+    begin = descriptors + 24 * len(stored)
     parts = []
     for first, end in zip(borders, borders[1:]):
-        part = bytearray(data)
+        part = bytearray(data[:descriptors])
         struct.pack_into("<i", part, 4096 + 12, 1)
         struct.pack_into("<QQ", part, 4096 + 80, first, end)
-        own = [i for i, frame in enumerate(stored) if first <= frame < end]
-        table = b"".join(data[descriptors + 24 * i:descriptors + 24 * (i + 1)] for i in own)
-        part[descriptors:descriptors + 24 * len(stored)] = table.ljust(24 * len(stored), b"\0")
-        parts.append(bytes(part))
+        table, content, places = b"", b"", {}
+        for i, frame in enumerate(stored):
+            if first <= frame < end:
+                offset, size, *flags = struct.unpack_from("<QIIQ", data, descriptors + 24 * i)
+                if offset not in places:
+                    places[offset] = begin + len(content)
+                    content += data[offset:offset + size]
+                table += struct.pack("<QIIQ", places[offset], size, *flags)
+        parts.append(bytes(part) + table.ljust(24 * len(stored), b"\0") + content)
     return parts
 
 

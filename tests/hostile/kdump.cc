@@ -140,12 +140,12 @@ void AddKdump(std::vector<HostileInput>& inputs) {
        },
        "excluded excluded excluded | kdump.bitmap-short"},
       {"second bitmap without a page", [](Image& i) { i.bytes[i.bitmap2] ^= std::byte{1U << 1}; },
-       "excluded elsewhere elsewhere | kdump.bitmap-short"},
+       "excluded corrupt corrupt | kdump.bitmap-short"},
       {"second bitmap all ones",
        [](Image& i) {
          std::fill_n(i.bytes.begin() + static_cast<ptrdiff_t>(i.bitmap2), 4096, std::byte{0xff});
        },
-       "corrupt corrupt corrupt | kdump.bitmaps-disagree kdump.truncated"},
+       "corrupt corrupt corrupt | kdump.bitmaps-disagree kdump.truncated kdump.bitmap-long"},
       {"first bitmap all zero",
        [](Image& i) {
          std::fill_n(i.bytes.begin() + static_cast<ptrdiff_t>(i.bitmap1), 4096, std::byte{0});

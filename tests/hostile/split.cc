@@ -10,16 +10,24 @@ namespace {
 using Parts = std::vector<KdumpImage>;
 
 // The part of a dump with frames first .. end - 1: all headers and bitmaps, the descriptors of its
-// own pages in front.
+// own pages, room for those of all others, and its data.
 KdumpImage PartOf(const KdumpImage& whole, const std::vector<uint64_t>& stored, uint64_t first,
                   uint64_t end) {
   KdumpImage part = whole;
+  std::fill(part.bytes.begin() + static_cast<ptrdiff_t>(part.descriptors), part.bytes.end(),
+            std::byte{0});
+  part.bytes.erase(part.bytes.begin() + static_cast<ptrdiff_t>(part.data), part.bytes.end());
   uint64_t index = 0;
   for (uint64_t i = 0; i < stored.size(); ++i) {
     if (stored[i] < first || stored[i] >= end) continue;
-    for (const char* field : {"offset", "size", "flags"}) {
+    part.SetDescriptor(index, "offset", part.bytes.size());
+    for (const char* field : {"size", "flags"}) {
       part.SetDescriptor(index, field, whole.GetDescriptor(i, field));
     }
+    const auto data =
+        whole.bytes.begin() + static_cast<ptrdiff_t>(whole.GetDescriptor(i, "offset"));
+    part.bytes.insert(part.bytes.end(), data,
+                      data + static_cast<ptrdiff_t>(whole.GetDescriptor(i, "size")));
     ++index;
   }
   part.Set("split", 1).Set("start_pfn", first).Set("end_pfn", end);
@@ -64,11 +72,11 @@ void AddSplit(std::vector<HostileInput>& inputs) {
        [](Parts& p) {
          for (KdumpImage& part : p) SetRange(part, 0, 64);
        },
-       "lost lost lost | kdump.part-doubled"},
+       "lost lost lost | kdump.lost-pages*3 kdump.part-doubled"},
       {"a part without frames", [](Parts& p) { SetRange(p[1], 4, 4); },
-       "data lost data | kdump.part-missing"},
+       "data lost data | kdump.bitmap-short kdump.part-missing"},
       {"a part one frame too long", [](Parts& p) { SetRange(p[0], 0, 6); },
-       "data lost data | kdump.part-doubled"},
+       "data lost data | kdump.lost-pages kdump.part-doubled"},
       {"one part has other bitmaps", [](Parts& p) { p[1].bytes[p[1].bitmap2] ^= std::byte{0x80}; },
        "refused: not a part of the same dump as"},
       {"one part is cut in its bitmaps", [](Parts& p) { p[2].bytes.resize(p[2].bitmap2 + 1); },

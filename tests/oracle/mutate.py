@@ -70,25 +70,39 @@ def replace_page(path, address, data):
 
 
 def drop_page(path, address):
-    """Clears the page's bit in the second bitmap and closes the gap in the descriptors."""
+    """Clears the page's bit in the second bitmap and takes out its descriptor.
+
+    All data move up, as writers begin them right behind the last descriptor.
+    """
     memory = open_plain(path)
     pfn = address // PAGE
     if address % PAGE or memory.state(pfn) != "kept":
         raise Refused(f"page 0x{address:x} is not in the dump")
-    first = memory.descriptor_at(pfn)
-    last = memory.descriptors_at + 24 * memory.rank(memory.bitmap_size * 8 - 1)
-    if memory.state(memory.bitmap_size * 8 - 1) != "kept":
-        last -= 24
+    dropped = memory.descriptor_at(pfn)
+    end = memory.descriptors_at + 24 * memory.rank(memory.bitmap_size * 8 - 1)
+    if memory.state(memory.bitmap_size * 8 - 1) == "kept":
+        end += 24
     with open(path, "r+b") as out:
-        out.seek(first + 24)
-        following = out.read(last - first)
-        out.seek(first)
-        out.write(following + bytes(24))
+        out.seek(memory.descriptors_at)
+        table = out.read(end - memory.descriptors_at)
+        data = out.read()
+        gap = dropped - memory.descriptors_at
+        kept = table[:gap] + table[gap + 24:]
+        out.seek(memory.descriptors_at)
+        out.write(b"".join(struct.pack("<QIIQ", offset and offset - 24, *rest)
+                           for offset, *rest in struct.iter_unpack("<QIIQ", kept)))
+        out.write(data)
+        out.truncate()
         place = memory.bitmap2_at + pfn // 8
         out.seek(place)
         bits = out.read(1)[0]
         out.seek(place)
         out.write(bytes([bits & ~(1 << pfn % 8)]))
+        out.seek(PAGE + 64)
+        erased, = struct.unpack("<Q", out.read(8))
+        if erased >= end:
+            out.seek(PAGE + 64)
+            out.write(struct.pack("<Q", erased - 24))
 
 
 def redirect_leaf(path, options):

@@ -85,6 +85,8 @@ class KdumpFormat : public RecipeFormat {
     if (machine_ == "none") machine_.clear();
     signature_ = keys.Text("signature", "KDUMP");
     status_ = keys.Number("status", 0);
+    room_ = keys.Number("room", UINT64_MAX);
+    zero_page_ = keys.Number("zeropage", 0) != 0;
     keys.Done();
   }
 
@@ -249,18 +251,24 @@ class KdumpFormat : public RecipeFormat {
     const uint64_t descriptors = bitmap2 + bitmap_size;
     file.PutField("bitmap_blocks", (descriptors - bitmap1) / block_);
     file.bytes.resize(descriptors);
-    uint64_t count = 0;
+    // Room for the descriptors of all pages, also in a part that has few of them.
+    uint64_t room = 0;
     for (const auto& [frame, page] : pages_) {
       if (page.stored || bitmaps_ == 2) SetBit(file, bitmap1, frame);
       if (page.stored) SetBit(file, bitmap2, frame);
-      if (page.stored && frame >= first && frame < end) ++count;
+      if (page.stored) ++room;
     }
+    if (room_ != UINT64_MAX) room = room_;
     file.marks["bitmap1"] = bitmap1;
     file.marks["bitmap2"] = bitmap2;
     file.marks["descriptors"] = descriptors;
-    file.marks["data"] = descriptors + count * 24;
-    file.bytes.resize(descriptors + count * 24);
+    file.marks["data"] = descriptors + room * 24;
+    file.bytes.resize(descriptors + room * 24);
     uint64_t zero_page = 0;
+    if (zero_page_) {
+      zero_page = file.bytes.size();
+      file.bytes.resize(file.bytes.size() + block_);
+    }
     uint64_t at = descriptors;
     for (const auto& [frame, page] : pages_) {
       if (!page.stored || frame < first || frame >= end) continue;
@@ -293,6 +301,8 @@ class KdumpFormat : public RecipeFormat {
   }
 
   uint64_t version_, block_, bitmaps_, max_mapnr_, status_;
+  uint64_t room_;   // descriptors before the data of pages
+  bool zero_page_;  // makedumpfile -d 1 and QEMU: there, whether a page shares it or not
   std::string layout_, machine_, signature_;
   ByteOrder order_;
   std::map<uint64_t, StoredPage> pages_;

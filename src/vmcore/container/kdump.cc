@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/number.h"
+#include "vmcore/container/kdump_count.h"
 #include "vmcore/container/kdump_memory.h"
 #include "vmcore/container/notes.h"
 
@@ -72,30 +73,8 @@ Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t
   return tail;
 }
 
-// Whether there are more descriptors than `pages`: all writers put the data of the first ones right
-// behind the last one.
-Result<bool> HasMoreDescriptors(const KdumpFile& file, uint64_t pages) {
-  const KdumpHeader& header = file.header;
-  const uint64_t end = header.descriptors.value() + pages * KdumpDescriptor::kSize;
-  if (pages == 0) return file.source->size() > end;
-  std::vector<std::byte> raw(
-      static_cast<size_t>(std::min(pages, kTailWindow) * KdumpDescriptor::kSize));
-  const Result<size_t> got = file.source->ReadAt(header.descriptors, raw);
-  if (!got) return tl::unexpected(got.error());
-  uint64_t lowest = UINT64_MAX;
-  for (size_t at = 0; *got - at >= KdumpDescriptor::kSize; at += KdumpDescriptor::kSize) {
-    const uint64_t offset =
-        KdumpDescriptor::Parse(std::span(raw).subspan(at, KdumpDescriptor::kSize), header.order)
-            .offset;
-    if (offset != 0) lowest = std::min(lowest, offset);
-  }
-  return lowest != UINT64_MAX && lowest > end;
-}
-
-// Compares what the headers of a file announce with what it holds; `stored_pages` by a bitmap that
-// is known as a whole or not. False when something is missing.
-Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, bool whole_bitmap,
-                      DiagnosticSink& sink) {
+// Compares what the headers of a file announce with what it holds. False when something is missing.
+Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
   const ByteSource& source = *file.source;
   bool whole = true;
@@ -127,16 +106,6 @@ Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, bool whole_b
     missing("kdump.lost-pages",
             fmt::format("its writer stopped early: at least {} pages announced were never stored",
                         tail->lost));
-  }
-  // Descriptors belong to the set bits in order: one bit that is lost gives pages the content of
-  // others. (Where a stream shows which, nothing is taken from there on.)
-  const Result<bool> more = HasMoreDescriptors(file, stored_pages);
-  if (!more) return Within(file.path, more.error());
-  if (!header.split && whole_bitmap && *more) {
-    missing("kdump.bitmap-short",
-            fmt::format("page bitmap at {:#x}: {} pages, and the file has descriptors for more: "
-                        "pages are missing, and may have the content of others",
-                        header.second_bitmap.value(), stored_pages));
   }
   const std::optional<uint64_t> erase_end =
       CheckedAdd(header.eraseinfo.offset.value(), header.eraseinfo.size);
@@ -213,9 +182,9 @@ Result<PageBitmap> LoadBitmap(const KdumpFile& file, FileOffset at, bool& unwrit
   Result<PageBitmap> whole = PageBitmap::Load(source, at, header.max_mapnr);
   if (!whole || at != header.second_bitmap) return whole;
   const uint64_t pages = whole->Rank(header.end_frame) - whole->Rank(header.start_frame);
-  const Result<bool> more = HasMoreDescriptors(file, pages);
-  if (!more) return tl::unexpected(more.error());
-  if (!*more) return whole;
+  const Result<BitCount> count = CompareBitCount(source, header, whole->count(), pages);
+  if (!count) return tl::unexpected(count.error());
+  if (*count == BitCount::kAgrees || *count == BitCount::kTooMany) return whole;
   unwritten = true;
   return PageBitmap::Load(source, at, known);
 }
@@ -257,6 +226,54 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
     }
   }
   return bitmaps;
+}
+
+// The frame from which on the pages of a file may have the content of others, UINT64_MAX when all
+// is well. A bit that is missing is one that the first bitmap still has, or behind max_mapnr; of
+// one too many nothing tells.
+Result<uint64_t> CheckBitCount(const KdumpFile& file, const Bitmaps& bitmaps,
+                               DiagnosticSink& sink) {
+  const KdumpHeader& header = file.header;
+  // Where a bitmap is known to be cut, nothing is taken from there on.
+  if (bitmaps.stored.known() < header.max_mapnr) return UINT64_MAX;
+  const uint64_t own =
+      bitmaps.stored.Rank(header.end_frame) - bitmaps.stored.Rank(header.start_frame);
+  const Result<BitCount> count = CompareBitCount(*file.source, header, bitmaps.stored.count(), own);
+  if (!count) return Within(file.path, count.error());
+  const auto report = [&](std::string_view id, std::string_view what) {
+    sink.Incomplete(id, "{}: page bitmap at {:#x}: {} pages of this file, {}", file.path,
+                    header.second_bitmap.value(), own, what);
+  };
+  const auto not_used = [](uint64_t from) {
+    return fmt::format(
+        "they may have the content of others and are not used from page frame {:#x} "
+        "on",
+        from);
+  };
+  switch (*count) {
+    case BitCount::kAgrees:
+      break;
+    case BitCount::kTooFew: {
+      uint64_t from = header.start_frame;
+      if (bitmaps.ram != nullptr) {
+        from = std::max(from, bitmaps.ram->FirstMissingIn(bitmaps.stored).value_or(UINT64_MAX - 1));
+      }
+      report("kdump.bitmap-short",
+             "and it has descriptors for more: " +
+                 (from < header.max_mapnr ? not_used(from) : "pages are missing"));
+      return from;
+    }
+    case BitCount::kTooMany:
+      report("kdump.bitmap-long",
+             "and it has descriptors for fewer: " + not_used(header.start_frame));
+      return header.start_frame;
+    case BitCount::kUnclear:
+      report("kdump.bitmap-unclear",
+             "and page data begin elsewhere than behind the descriptors of all pages: that none is "
+             "missing is not sure");
+      break;
+  }
+  return UINT64_MAX;
 }
 
 // All parts of a split dump have the same bitmaps: without, descriptors would go to wrong pages.
@@ -311,6 +328,7 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
   if (!bitmaps) return tl::unexpected(bitmaps.error());
   dump.info.incomplete = bitmaps->unwritten || bitmaps->stored.known() < header.max_mapnr;
   uint32_t status = 0;
+  std::vector<uint64_t> doubtful_from;
   for (const KdumpFile& file : files) {
     status |= file.header.status;
     if (&file != &first) {
@@ -320,13 +338,17 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
     }
     const uint64_t pages =
         bitmaps->stored.Rank(file.header.end_frame) - bitmaps->stored.Rank(file.header.start_frame);
-    const bool whole_bitmap = bitmaps->stored.known() == header.max_mapnr;
-    const Result<bool> whole = CheckEnd(file, pages, whole_bitmap, sink);
+    const Result<bool> whole = CheckEnd(file, pages, sink);
     if (!whole) return tl::unexpected(whole.error());
     dump.info.incomplete |= !*whole;
+    const Result<uint64_t> doubtful = CheckBitCount(file, *bitmaps, sink);
+    if (!doubtful) return tl::unexpected(doubtful.error());
+    dump.info.incomplete |= *doubtful != UINT64_MAX;
+    doubtful_from.push_back(*doubtful);
   }
   dump.info.compression = CompressionName(status);
-  const std::vector<KdumpPart> parts = ArrangeKdumpParts(files, bitmaps->stored, sink);
+  const std::vector<KdumpPart> parts =
+      ArrangeKdumpParts(files, doubtful_from, bitmaps->stored, sink);
   uint64_t served = 0;
   for (const KdumpPart& part : parts) {
     served += bitmaps->stored.Rank(part.end) - bitmaps->stored.Rank(part.first);

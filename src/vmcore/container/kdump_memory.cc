@@ -103,6 +103,7 @@ ByteState KdumpMemory::PageStateHint(PhysAddr base) const {
   if (state != ByteState::kData) return state;
   const Part* part = FindPart(frame);
   if (part == nullptr) return ByteState::kLost;
+  if (frame >= part->doubtful_from) return ByteState::kCorrupt;
   const uint64_t index = pages_.stored.Rank(frame) - part->rank;
   std::array<std::byte, KdumpDescriptor::kSize> raw{};
   const Result<size_t> got = part->source->ReadAt(
@@ -168,6 +169,7 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
 
   const Part* part = FindPart(frame);
   if (part == nullptr) return unreadable(ByteState::kLost);
+  if (frame >= part->doubtful_from) return unreadable(ByteState::kCorrupt);
   KdumpDescriptor descriptor;
   const uint64_t index = pages_.stored.Rank(frame) - part->rank;
   const ByteState found = ReadDescriptor(*part, index, own, descriptor);
@@ -212,6 +214,7 @@ class KdumpMemory::DescriptorStream {
     if (part_ == memory_.parts_.size()) return {last, ByteState::kLost};
     const Part& part = memory_.parts_[part_];
     if (first < part.first) return {std::min(last, part.first - 1), ByteState::kLost};
+    if (first >= part.doubtful_from) return {std::min(last, part.end - 1), ByteState::kCorrupt};
     if (first != frame_ + 1 || begin_ == end_) {
       index_ = memory_.pages_.stored.Rank(first) - part.rank;
     } else {
@@ -227,7 +230,8 @@ class KdumpMemory::DescriptorStream {
       end_ = index_ + (got ? *got / KdumpDescriptor::kSize : 0);
       if (begin_ == end_) {
         // What is behind the end of a file, or cannot be read, is so to its end.
-        return {std::min(last, part.end - 1), got ? ByteState::kTruncated : ByteState::kCorrupt};
+        return {std::min({last, part.end - 1, part.doubtful_from - 1}),
+                got ? ByteState::kTruncated : ByteState::kCorrupt};
       }
     }
     const KdumpDescriptor descriptor = KdumpDescriptor::Parse(

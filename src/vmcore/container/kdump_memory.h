@@ -52,6 +52,8 @@ struct KdumpPart {
   uint64_t limit = 0;  // the file has descriptors for the stored frames of start .. limit - 1
   uint64_t first = 0;  // start <= first < end <= limit
   uint64_t end = 0;
+  // The pages of frames from here on may have the descriptors of others, and are corrupt.
+  uint64_t doubtful_from = UINT64_MAX;
 };
 
 class KdumpMemory : public PhysicalMemory {

@@ -34,6 +34,7 @@ bool SameSplitDump(const KdumpHeader& a, const KdumpHeader& b) {
 }
 
 std::vector<KdumpPart> ArrangeKdumpParts(const std::vector<KdumpFile>& files,
+                                         const std::vector<uint64_t>& doubtful_from,
                                          const PageBitmap& stored, DiagnosticSink& sink) {
   // Between two neighbouring borders every frame is in the same files.
   std::vector<uint64_t> borders = {0, files[0].header.max_mapnr};
@@ -65,7 +66,8 @@ std::vector<KdumpPart> ArrangeKdumpParts(const std::vector<KdumpFile>& files,
                      .start = file.header.start_frame,
                      .limit = file.header.end_frame,
                      .first = first,
-                     .end = end});
+                     .end = end,
+                     .doubtful_from = doubtful_from[static_cast<size_t>(&file - files.data())]});
   }
   return parts;
 }

@@ -4,6 +4,7 @@
 #ifndef DMAUDIT_VMCORE_CONTAINER_KDUMP_SPLIT_H_
 #define DMAUDIT_VMCORE_CONTAINER_KDUMP_SPLIT_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,8 +29,9 @@ bool SameSplitDump(const KdumpHeader& a, const KdumpHeader& b);
 // Which file serves which page frames, ascending and disjoint. Frames that no file has, and frames
 // that several have (nothing says which of them is right), are served by none and reported, by the
 // names of the files; `stored` tells whether a page is lost with them. One whole dump is served as
-// it is.
+// it is. `doubtful_from` is KdumpPart's, by the number of the file.
 std::vector<KdumpPart> ArrangeKdumpParts(const std::vector<KdumpFile>& files,
+                                         const std::vector<uint64_t>& doubtful_from,
                                          const PageBitmap& stored, DiagnosticSink& sink);
 
 }  // namespace dmaudit
