@@ -81,6 +81,24 @@ std::optional<Severity> AuditResult::worst() const {
 
 bool AuditResult::has_findings() const { return worst() >= Severity::kWarning; }
 
+std::optional<DomainType> TypeOf(const AuditedDevice& entry, const DeviceInventory& inventory) {
+  if (!entry.facts) return std::nullopt;
+  const std::optional<size_t>& index = inventory.devices[*entry.facts].group;
+  if (!index) return std::nullopt;
+  const IommuGroup& group = inventory.groups[*index];
+  if (entry.without_pasid()) return group.domain;
+  const auto known = group.pasid_domains.find(entry.pasid->value);
+  if (known == group.pasid_domains.end()) return std::nullopt;
+  return known->second;
+}
+
+bool HeldByUser(const AuditedDevice& entry, const DeviceInventory& inventory) {
+  if (!entry.facts) return false;
+  const std::optional<DomainType> type =
+      entry.without_pasid() ? std::nullopt : TypeOf(entry, inventory);
+  return (type && IsUsers(*type)) || HeldByUser(inventory.devices[*entry.facts], inventory);
+}
+
 EntryRange EntriesOf(const AuditResult& result, const Bdf& bdf) {
   struct ById {
     bool operator()(const AuditedDevice& device, const Bdf& id) const { return device.bdf < id; }

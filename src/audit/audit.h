@@ -94,6 +94,12 @@ enum class Coverage : uint8_t {
 // "unknown", "unit", "none".
 std::string_view ToString(Coverage coverage);
 
+// What the kernel has the entry's requests in: the group's domain, for requests with a PASID the
+// one of the PASID.
+std::optional<DomainType> TypeOf(const AuditedDevice& entry, const DeviceInventory& inventory);
+// HeldByUser() of the device, or the domain of the entry's PASID is a user's.
+bool HeldByUser(const AuditedDevice& entry, const DeviceInventory& inventory);
+
 struct AuditResult {
   MachineState machine;
   // Set when only some devices were audited: nothing here speaks of the others.

@@ -48,8 +48,7 @@ std::vector<DeviceRef> FindingBuilder::DevicesOf(const AuditedDomain& domain) co
 bool FindingBuilder::HeldByUser(const AuditedDomain& domain) const {
   const DeviceInventory& inventory = result_.machine.inventory;
   return std::any_of(domain.devices.begin(), domain.devices.end(), [&](size_t index) {
-    const std::optional<size_t>& facts = result_.devices[index].facts;
-    return facts && dmaudit::HeldByUser(inventory.devices[*facts], inventory);
+    return dmaudit::HeldByUser(result_.devices[index], inventory);
   });
 }
 

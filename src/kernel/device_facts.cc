@@ -78,14 +78,17 @@ std::string_view ToString(DmaAbility ability) {
   return "unknown";
 }
 
+bool IsUsers(DomainType type) {
+  return type == DomainType::kUnmanaged || type == DomainType::kNested || type == DomainType::kSva;
+}
+
 bool HeldByUser(const DeviceFacts& device, const DeviceInventory& inventory) {
   const bool vfio_bound = device.driver && device.driver->starts_with("vfio");
   if (!device.group) return vfio_bound;
   const IommuGroup& group = inventory.groups[*device.group];
   if (group.owned && *group.owned) return true;
   if (!group.domain) return vfio_bound;
-  return *group.domain == DomainType::kUnmanaged || *group.domain == DomainType::kNested ||
-         *group.domain == DomainType::kSva;
+  return IsUsers(*group.domain);
 }
 
 DmaAbility AbilityOf(const DeviceFacts& device, const DeviceInventory& inventory) {

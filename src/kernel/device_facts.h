@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,9 @@ enum class DomainType : uint8_t {
 // "nested", "other".
 std::string_view ToString(DomainType type);
 DomainType DomainTypeOf(uint64_t raw);
+// What is mapped in such a domain a user of it decides (VFIO, iommufd, a process), and for as long
+// as it likes.
+bool IsUsers(DomainType type);
 
 struct IommuGroup {
   std::optional<uint32_t> id;                // the number in /sys/kernel/iommu_groups
@@ -44,6 +48,8 @@ struct IommuGroup {
   std::optional<DomainType> default_domain;  // what the kernel itself uses for the group's DMA
   // User space holds the group's DMA (VFIO, iommufd): iommu_group.owner. Unknown before 5.19.
   std::optional<bool> owned;
+  // Of requests with a PASID, by PASID; kernels before 6.3 do not tell.
+  std::map<uint32_t, DomainType> pasid_domains;
   KernelVa address;
   KernelVa domain_address;  // of the struct iommu_domain in use now; zero when not known
 };

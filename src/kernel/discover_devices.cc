@@ -13,6 +13,7 @@
 
 #include "kernel/attached_domain.h"
 #include "kernel/device_members.h"
+#include "kernel/pasid_domains.h"
 #include "kernel/type_view.h"
 
 namespace dmaudit {
@@ -28,7 +29,8 @@ constexpr size_t kMaxBridges = 32;
 
 class DeviceReader {
  public:
-  explicit DeviceReader(const KernelView& kernel) : kernel_(kernel), members_(kernel) {}
+  explicit DeviceReader(const KernelView& kernel)
+      : kernel_(kernel), members_(kernel), pasid_domains_(kernel) {}
 
   DeviceInventory Read() {
     inventory_.complete = ReadTree();
@@ -305,6 +307,7 @@ class DeviceReader {
       group.domain = DomainType::kBlocked;
     }
     group.owned = Flag(view, "owner");
+    group.pasid_domains = pasid_domains_.Read(view);
     inventory_.groups.push_back(group);
     return known->second;
   }
@@ -418,6 +421,7 @@ class DeviceReader {
 
   const KernelView& kernel_;
   DeviceMembers members_;
+  PasidDomains pasid_domains_;
   DeviceInventory inventory_;
   size_t buses_ = 0;                           // list elements seen, over all lists of buses
   size_t listed_ = 0;                          // the same of devices

@@ -94,6 +94,14 @@ std::string TypeText(const AuditResult& result, const DeviceFacts* device) {
   return text;
 }
 
+// The same of one entry of the tables: a PASID has a domain of its own.
+std::string TypeText(const AuditResult& result, const AuditedDevice& entry) {
+  if (entry.without_pasid()) return TypeText(result, FactsOf(result, entry.facts));
+  const std::optional<DomainType> type = TypeOf(entry, result.machine.inventory);
+  if (!type) return "-";
+  return std::string(ToString(*type)) + (IsUsers(*type) ? ", user" : "");
+}
+
 std::string IdText(const DeviceFacts& device) {
   if (!device.vendor || !device.device) return "-";
   return fmt::format("{:04x}:{:04x}", *device.vendor, *device.device);
@@ -195,7 +203,7 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
     const DeviceFacts* facts = FactsOf(result, device.facts);
     rows.table.AddRow({ToString(device.bdf),
                        device.pasid ? std::to_string(device.pasid->value) : "-", DriverText(facts),
-                       GroupText(GroupOf(result, facts)), TypeText(result, facts),
+                       GroupText(GroupOf(result, facts)), TypeText(result, device),
                        MasterText(facts), Safe(result.units[device.unit].state.name),
                        std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
@@ -235,7 +243,7 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
         const DeviceFacts* facts = FactsOf(result, device.facts);
         devices.push_back({device.bdf, device.pasid, device.facts, device.ability});
         drivers.Add(DriverText(facts));
-        types.Add(TypeText(result, facts));
+        types.Add(TypeText(result, device));
         states.Add(MasterText(facts));
         device_tlb = device_tlb || device.device_tlb;
       }

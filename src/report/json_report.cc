@@ -200,6 +200,11 @@ void WriteDevices(JsonWriter& json, const AuditResult& result) {
     json.Key("stage").String(ToString(domain.space.stage));
     json.Key("device_tlb").Bool(device.device_tlb);
     json.Key("dma_ability").String(ToString(device.ability));
+    // That of requests without a PASID is among the facts of the device.
+    if (!device.without_pasid()) {
+      WriteIfKnown(json, "domain_type", TypeOf(device, result.machine.inventory),
+                   [&json](DomainType type) { json.String(ToString(type)); });
+    }
     WriteIfKnown(json, "facts", device.facts,
                  [&](size_t index) { WriteDeviceFacts(json, result, index); });
     json.EndObject();

@@ -30,6 +30,7 @@ void Oldest(MachineScene& s) {
   s.has_copied_tables = s.has_flags = s.has_back_pointer = s.has_page_requests = false;
   s.has_iommu_device = s.has_group_device = s.has_dev_iommu = s.has_group_owner = false;
   s.has_services = s.has_driver_services = s.has_domain_types = false;
+  s.has_pasid_domains = s.has_attach_handles = false;
   s.info_of_pci_dev = s.scopes_of_pci_dev = true;
   s.domain_ids = Ids::kOne;
   for (const char* name : {"iommu_device_list", "intel_iommu_sm", "dmar_satc_units"}) {
@@ -41,6 +42,7 @@ void Oldest(MachineScene& s) {
 void Middle(MachineScene& s) {
   s.has_copied_tables = s.has_back_pointer = s.has_group_owner = false;
   s.has_info_segment = s.has_dev_iommu = false;
+  s.has_pasid_domains = s.has_attach_handles = false;
   s.domain_ids = Ids::kArray;
   s.Without("dmar_satc_units");
 }

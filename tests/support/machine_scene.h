@@ -86,6 +86,8 @@ class MachineScene {
   enum class DomainIds { kOne, kArray, kXarray } domain_ids = DomainIds::kXarray;
   bool generic_page_tables = false;   // true: domains keep their tables as 6.19 and later do
   bool has_first_stage_flag = false;  // true: as from 6.3 to 6.18
+  bool has_pasid_domains = true;      // false: as before 6.3
+  bool has_attach_handles = true;     // false: as before 6.11
   bool info_of_pci_dev = false;    // true: the driver's data points to a struct pci_dev (to 3.15)
   bool scopes_of_pci_dev = false;  // true: scopes are arrays of struct pci_dev * (to 3.14)
   // A device that is not PCI, attached under 0000:f0:01.0, in the group of the first device.
@@ -448,19 +450,21 @@ class MachineScene {
                           {"physfn", pointer, 8},
                           {"dev", device, 72}});
     Structure("device_driver", {{"name", pointer, 8}, {"bus", pointer, 8}});
+    const uint32_t xarray = btf_.next_id();
+    Structure("xarray", {{"xa_flags", u32, 4}, {"xa_head", pointer, 8}});
     Structure("iommu_group", {{"kobj", kobject, 24},
                               {"devices", list, 16},
                               {"id", u32, 4},
                               {"default_domain", pointer, 8, has_domain_types},
                               {"blocking_domain", pointer, 8, has_group_owner},
                               {"domain", pointer, 8, has_domain_types},
+                              {"pasid_array", xarray, 16, has_pasid_domains},
                               {"owner", pointer, 8, has_group_owner}});
+    if (has_attach_handles) Structure("iommu_attach_handle", {{"domain", pointer, 8}});
     if (has_group_device) Structure("group_device", {{"list", list, 16}, {"dev", pointer, 8}});
     const uint32_t domain = btf_.next_id();
     Structure("iommu_domain", {{"type", u32, 4}, {"ops", pointer, 8}});
     Structure("dev_iommu", {{"priv", pointer, 8}});
-    const uint32_t xarray = btf_.next_id();
-    Structure("xarray", {{"xa_flags", u32, 4}, {"xa_head", pointer, 8}});
     Structure("xa_node", {{"shift", u8, 1}, {"slots", btf_.Array(pointer, 64), 64 * 8}});
     Structure("iommu_domain_info", {{"iommu", pointer, 8}, {"did", u16, 2}});
     // The tables of either stage, at the same place.
