@@ -35,7 +35,7 @@ Result<int> RunDistill(const CommandSyntax&, const Options& options) {
   EvidenceRecorder recorder;
   MemorySession session(*dump->memory, &recorder);
   const Result<AuditResult> result = RunAudit(*dump, session, options.audit, sink);
-  if (!result) return CannotAudit(result.error(), sink, options);
+  if (!result) return CannotAudit(result.error(), *dump, sink, options);
   PrintDiagnostics(sink, options);
 
   DistillRequest request;

@@ -13,7 +13,7 @@ Result<int> RunInherit(const CommandSyntax&, const Options& options) {
   if (!dump) return tl::unexpected<Error>(dump.error());
   MemorySession session(*dump->memory);
   const Result<AuditResult> audit = RunAudit(*dump, session, options.audit, sink);
-  if (!audit) return CannotAudit(audit.error(), sink, options);
+  if (!audit) return CannotAudit(audit.error(), *dump, sink, options);
   const Known<std::string> command_line =
       FindCaptureCommandLine(*dump, *audit, options.audit, options.capture_command_line, session);
   const Inheritance inheritance = PredictInheritance(*audit, command_line, session, sink);

@@ -20,7 +20,7 @@ Result<int> RunMappings(const CommandSyntax&, const Options& options) {
         rows->Row(row);
         return out.ok();
       });
-  if (!incomplete) return CannotAudit(incomplete.error(), sink, options);
+  if (!incomplete) return CannotAudit(incomplete.error(), *dump, sink, options);
   PrintDiagnostics(sink, options);
   const Status written = out.Close();
   if (!written) return tl::unexpected<Error>(written.error());

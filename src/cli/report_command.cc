@@ -23,7 +23,7 @@ Result<int> RunReport(const CommandSyntax&, const Options& options) {
   if (!dump) return tl::unexpected<Error>(dump.error());
   MemorySession session(*dump->memory);
   const Result<AuditResult> result = RunAudit(*dump, session, options.audit, sink);
-  if (!result) return CannotAudit(result.error(), sink, options);
+  if (!result) return CannotAudit(result.error(), *dump, sink, options);
   OutputFile out(options.output);
   if (options.format == "json") {
     WriteJsonReport(dump->info, *result, sink, out);

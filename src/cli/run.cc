@@ -54,10 +54,12 @@ void PrintDiagnostics(const DiagnosticSink& sink, const Options& options) {
   }
 }
 
-tl::unexpected<Error> CannotAudit(const Error& error, const DiagnosticSink& sink,
+tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const DiagnosticSink& sink,
                                   const Options& options) {
   if (options.verbose) PrintDiagnostics(sink, options);
-  return Within(options.paths[0], error);
+  if (!dump.info.incomplete) return Within(options.paths[0], error);
+  return Within(options.paths[0],
+                {error.code, "the dump was cut short or is marked so: " + error.message});
 }
 
 bool UseColour(const Options& options) {
@@ -65,6 +67,8 @@ bool UseColour(const Options& options) {
   // https://no-color.org: any non-empty value turns colour off.
   const char* no_colour = std::getenv("NO_COLOR");
   if (no_colour != nullptr && no_colour[0] != '\0') return false;
+  const char* terminal = std::getenv("TERM");
+  if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
   return options.output.empty() && StdoutIsTerminal();
 }
 

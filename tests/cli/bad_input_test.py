@@ -153,6 +153,12 @@ class BadInputTest(CliTest):
                 self.assertIn("VMCOREINFO", ran.err + ran.out)
                 self.assertNotIn("CLEAN", ran.out)
 
+    def test_a_cut_dump_without_its_kernel_is_said_to_be_cut(self):
+        path = self.scratch() / "dump"
+        path.write_bytes(WHOLE[:len(WHOLE) // 2])
+        for command in ("report", "mappings", "inherit"):
+            self.cannot_run(run(command, path), path, "cut short")
+
     def test_elf_cut_anywhere_in_its_headers(self):
         load = (1, 0x1000, 0, 0, 0x1000, 0x1000)
         data = elf(headers=[load] * 4, body=bytes(0x2000))

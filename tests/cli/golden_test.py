@@ -160,9 +160,10 @@ class TextTest(CliTest):
     def test_colour_on_a_terminal(self):
         # A terminal holds about 4 KiB until it is read; a report on no device is shorter.
         dump = f"{NAMES[0]}.kdump"
-        self.assertIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump))
-        self.assertNotIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump, NO_COLOR="1"))
-        self.assertIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump, NO_COLOR=""))
+        self.assertIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump, TERM="xterm"))
+        self.assertNotIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump, TERM="dumb"))
+        self.assertNotIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump, TERM="xterm", NO_COLOR="1"))
+        self.assertIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", dump, TERM="xterm", NO_COLOR=""))
         self.assertNotIn(ESCAPE, self.on_terminal("-s", "ff:1f.7", "--color", "never", dump))
 
 
