@@ -10,7 +10,8 @@ std::span<const Command> Commands() {
         .summary =
             "Say which device could DMA where at the crash, and whether any of it reaches the "
             "crash kernel.",
-        .formats = {"text", "json"}},
+        .formats = {"text", "json"},
+        .brief = true},
        RunReport},
       {{.name = "mappings",
         .operands = "VMCORE...",
@@ -23,6 +24,7 @@ std::span<const Command> Commands() {
                    "and what becomes of each device's DMA. Exit status 3 when more than one "
                    "outcome is possible or not everything was seen.",
         .formats = {"text", "json"},
+        .brief = true,
         .capture_option = true},
        RunInherit},
       {{.name = "info",
@@ -38,6 +40,7 @@ std::span<const Command> Commands() {
                    "decode every page and list its state and checksum.",
         .formats = {"text", "ndjson"},
         .audit_options = false,
+        .discovery_options = false,
         .crc32_option = true},
        RunPages},
       {{.name = "read",
@@ -47,6 +50,7 @@ std::span<const Command> Commands() {
                    "most 16 MiB). Exit status 3 when any of it is unknown.",
         .formats = {},
         .audit_options = false,
+        .discovery_options = false,
         .address_operands = true},
        RunRead},
       {{.name = "convert",

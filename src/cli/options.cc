@@ -23,19 +23,12 @@ constexpr uint64_t kMaxReadLength = uint64_t{16} << 20;
 // Far more than pays; a typing error must not start a million threads.
 constexpr uint64_t kMaxJobs = 256;
 
-po::options_description Describe(const CommandSyntax& syntax) {
-  po::options_description options("Options", 98, 60);
+// What is known of the kernel and its units beside the dump; InterpretDiscovery reads it.
+void DescribeDiscovery(po::options_description& options) {
   auto add = options.add_options();
-  if (syntax.audit_options) {
-    add("crashkernel", po::value<std::vector<std::string>>()->composing()->value_name("START-END"),
-        "crash kernel memory, replaces what the dump says (hex, END included; repeatable)");
-    add("slot,s", po::value<std::string>()->value_name("[[SEG:]BUS:]DEV.FN"),
-        "only these devices, as for lspci -s");
-  }
   add("unit", po::value<std::vector<std::string>>()->composing()->value_name("UNIT"),
       "a DMAR unit as you know it, NAME,SEG,CAP,ECAP,RTADDR (hex): wins over the dump, and needs "
-      "no "
-      "kernel in it (repeatable)");
+      "no kernel in it (repeatable)");
   add("root", po::value<std::vector<std::string>>()->composing()->value_name("ROOT"),
       "a root table as you know it, PA[,legacy|scalable] (hex); the rest of its unit stays unknown "
       "(repeatable)");
@@ -56,6 +49,18 @@ po::options_description Describe(const CommandSyntax& syntax) {
   add("debuginfod",
       "where the dump lacks symbols or types and no vmlinux is found, ask the servers of "
       "$DEBUGINFOD_URLS for one");
+}
+
+po::options_description Describe(const CommandSyntax& syntax) {
+  po::options_description options("Options", 98, 60);
+  auto add = options.add_options();
+  if (syntax.audit_options) {
+    add("crashkernel", po::value<std::vector<std::string>>()->composing()->value_name("START-END"),
+        "crash kernel memory, replaces what the dump says (hex, END included; repeatable)");
+    add("slot,s", po::value<std::string>()->value_name("[[SEG:]BUS:]DEV.FN"),
+        "only these devices, as for lspci -s");
+  }
+  if (syntax.discovery_options) DescribeDiscovery(options);
   if (syntax.name == "report") {
     add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
         "least severity that makes the exit status 1 (default critical)");
@@ -93,8 +98,12 @@ po::options_description Describe(const CommandSyntax& syntax) {
       "where a dump that comes through a pipe is kept meanwhile (default $TMPDIR or /var/tmp)");
   add("spool-limit", po::value<std::string>()->value_name("SIZE"),
       "at most that much of it; K, M, G, T are powers of 1024 (default 32G)");
-  add("quiet,q", "no diagnostics on standard error; a text report is its first two lines");
-  add("verbose,v", "everything: all devices, all ranges, entry chains, origins of values");
+  add("quiet,q", syntax.brief
+                     ? "no diagnostics on standard error; a text report is its first two lines"
+                     : "no diagnostics and no progress on standard error");
+  add("verbose,v", syntax.brief
+                       ? "everything: all devices, all ranges, entry chains, origins of values"
+                       : "every diagnostic, however many there are of a kind");
   add("help,h", "this text");
   return options;
 }

@@ -54,7 +54,9 @@ struct CommandSyntax {
   std::string_view operands;         // "VMCORE"
   std::string_view summary;          // one sentence
   std::vector<std::string> formats;  // the first is the default; empty: no --format
-  bool audit_options = true;         // --crashkernel, -s, --fail-on
+  bool audit_options = true;         // --crashkernel, -s
+  bool discovery_options = true;     // --unit, --root, --roads, --which, --vmlinux, ...
+  bool brief = false;                // a text report of which -q leaves the first two lines
   bool output_required = false;
   bool crc32_option = false;      // --crc32, -j
   bool codec_option = false;      // --codec, -j

@@ -236,6 +236,8 @@ class UsageTest(CliTest):
             (["info", "-q"], "VMCORE"),
             (["distill", dump], "-o"),
             (["info", "--crashkernel", "0-1", dump], "--crashkernel"),
+            (["pages", "--which", "capture", dump], "--which"),
+            (["read", "--root", "1000", dump, "0"], "--root"),
             (["--format", "json", "--format", "text", dump], "format"),
         ]
         for arguments, word in cases:
