@@ -107,12 +107,14 @@ std::string IdText(const DeviceFacts& device) {
   return fmt::format("{:04x}:{:04x}", *device.vendor, *device.device);
 }
 
-// The same as StateText under a heading that says what it is about.
-std::string MasterText(const DeviceFacts* device) {
+// The same as StateText under a heading that says what it is about. "no" is the kernel's record:
+// who holds the device in user space switches it on past that, and then it says nothing.
+std::string MasterText(const AuditResult& result, const DeviceFacts* device) {
   if (device == nullptr) return "-";
   if (device->power && *device->power != PowerState::kD0) return StateText(*device);
   if (!device->bus_master) return "-";
-  return *device->bus_master ? "yes" : "no";
+  if (*device->bus_master) return "yes";
+  return HeldByUser(*device, result.machine.inventory) ? "-" : "no";
 }
 
 std::string ServicesText(const DeviceFacts& device) {
@@ -150,16 +152,33 @@ class Distinct {
   std::vector<std::string> texts_;
 };
 
-// Devices behind no unit; no table names them.
+// Whether an entry of the device would have been met: the unit that the kernel has it behind was
+// walked, or where that is not known all were.
+bool EntryWouldShow(const AuditResult& result, const DeviceFacts& device) {
+  const bool named = device.attached && device.attached->unit;
+  return !result.units.empty() &&
+         std::all_of(result.units.begin(), result.units.end(), [&](const AuditedUnit& unit) {
+           return unit.status == UnitStatus::kWalked ||
+                  (named && unit.state.name != *device.attached->unit);
+         });
+}
+
+// Devices that no table names: `add` gets the device, the cell of its unit and what it reaches.
 template <typename Add>
-void ForEachUntranslated(const AuditResult& result, Add add) {
+void ForEachWithoutEntry(const AuditResult& result, Add add) {
   for (size_t i = 0; i < result.coverage.size(); ++i) {
-    if (result.coverage[i] != Coverage::kNone) continue;
     const DeviceFacts& device = result.machine.inventory.devices[i];
-    if (!result.filter || result.filter->Matches(*device.bdf)) add(device);
+    if (!device.bdf || (result.filter && !result.filter->Matches(*device.bdf))) continue;
+    if (result.coverage[i] == Coverage::kNone) {
+      add(device, std::string("none"), "all memory, untranslated (behind no unit)");
+    } else if (result.coverage[i] == Coverage::kUnit && EntriesOf(result, *device.bdf).empty() &&
+               EntryWouldShow(result, device)) {
+      const bool named = device.attached && device.attached->unit;
+      add(device, named ? Safe(*device.attached->unit) : std::string("-"),
+          result.complete() ? "no live entry" : "no live entry seen");
+    }
   }
 }
-constexpr std::string_view kUntranslated = "all memory, untranslated (behind no unit)";
 
 }  // namespace
 
@@ -204,10 +223,10 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
     rows.table.AddRow({ToString(device.bdf),
                        device.pasid ? std::to_string(device.pasid->value) : "-", DriverText(facts),
                        GroupText(GroupOf(result, facts)), TypeText(result, device),
-                       MasterText(facts), Safe(result.units[device.unit].state.name),
+                       MasterText(result, facts), Safe(result.units[device.unit].state.name),
                        std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
-  ForEachUntranslated(result, [&](const DeviceFacts& device) {
+  ForEachWithoutEntry(result, [&](const DeviceFacts& device, std::string unit, const char* reach) {
     if (limit == 0) {
       ++rows.left_out;
       return;
@@ -215,7 +234,7 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
     --limit;
     rows.table.AddRow({ToString(*device.bdf), "-", DriverText(&device),
                        GroupText(GroupOf(result, &device)), TypeText(result, &device),
-                       MasterText(&device), "none", "-", std::string(kUntranslated)});
+                       MasterText(result, &device), std::move(unit), "-", reach});
   });
   return rows;
 }
@@ -244,7 +263,7 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
         devices.push_back({device.bdf, device.pasid, device.facts, device.ability});
         drivers.Add(DriverText(facts));
         types.Add(TypeText(result, device));
-        states.Add(MasterText(facts));
+        states.Add(MasterText(result, facts));
         device_tlb = device_tlb || device.device_tlb;
       }
       rows.table.AddRow({DeviceList(devices, true), drivers.Join(),
@@ -253,7 +272,7 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
                          std::to_string(domain.space.did.value), Reach(domain, device_tlb)});
     }
   }
-  ForEachUntranslated(result, [&](const DeviceFacts& device) {
+  ForEachWithoutEntry(result, [&](const DeviceFacts& device, std::string unit, const char* reach) {
     if (limit == 0) {
       ++rows.left_out;
       return;
@@ -261,7 +280,7 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
     --limit;
     rows.table.AddRow({ToString(*device.bdf), DriverText(&device),
                        GroupText(GroupOf(result, &device)), TypeText(result, &device),
-                       MasterText(&device), "none", "-", std::string(kUntranslated)});
+                       MasterText(result, &device), std::move(unit), "-", reach});
   });
   return rows;
 }
@@ -281,7 +300,7 @@ DeviceRows InventoryTable(const AuditResult& result, size_t limit) {
          DriverText(&device), GroupText(group), TypeText(result, &device),
          group != nullptr && group->default_domain ? std::string(ToString(*group->default_domain))
                                                    : "-",
-         MasterText(&device), ServicesText(device)});
+         MasterText(result, &device), ServicesText(device)});
   }
   return rows;
 }

@@ -4,12 +4,17 @@
 #include <doctest/doctest.h>
 
 #include <string>
+<<<<<<< HEAD
+=======
+#include <vector>
+>>>>>>> b5dd605 (Devices that no table has an entry for are in the device list)
 
 #include "report/output.h"
 
 namespace dmaudit {
 namespace {
 
+<<<<<<< HEAD
 // A device in a DMA domain, with one entry for requests without a PASID and two for some with.
 AuditResult Scalable() {
   AuditResult result;
@@ -73,6 +78,94 @@ TEST_CASE("a service of which nothing is known may be on") {
   facts.pasid = true;
   CHECK(Text(InventoryTable(result, SIZE_MAX)).find("PASID") != std::string::npos);
   CHECK_FALSE(none());
+=======
+// One unit that was walked, one device behind it that the kernel attached, no entry anywhere.
+AuditResult WithoutEntry() {
+  AuditResult result;
+  result.units.emplace_back();
+  result.units[0].state.name = "dmar0";
+  DeviceFacts device;
+  device.pci = true;
+  device.bdf = Bdf{0, 0, 0x20};
+  device.driver = "nvme";
+  device.bus_master = true;
+  device.attached.emplace();
+  device.attached->unit = "dmar0";
+  result.machine.inventory.devices.push_back(device);
+  result.coverage = {Coverage::kUnit};
+  return result;
+}
+
+// The rows of the brief and of the long table, if any, each without its heading.
+std::vector<std::string> Rows(const AuditResult& result) {
+  std::vector<std::string> rows;
+  for (const DeviceRows& devices :
+       {BriefDeviceTable(result, SIZE_MAX), RequesterTable(result, SIZE_MAX)}) {
+    if (devices.table.empty()) continue;
+    StringOutput out;
+    devices.table.Write(out);
+    const size_t first = out.text().find('\n') + 1;
+    rows.push_back(out.text().substr(first, out.text().size() - first - 1));
+  }
+  return rows;
+}
+
+TEST_CASE("a device that no table names is in the list, with what is known of that") {
+  AuditResult result = WithoutEntry();
+  std::vector<std::string> rows = Rows(result);
+  REQUIRE(rows.size() == 2);
+  for (const std::string& row : rows) {
+    CHECK(row.find("0000:00:04.0") != row.npos);
+    CHECK(row.find("nvme") != row.npos);
+    CHECK(row.find("dmar0") != row.npos);
+    CHECK(row.ends_with("no live entry"));
+  }
+  result.incomplete_because = {"a page"};
+  rows = Rows(result);
+  REQUIRE(rows.size() == 2);
+  for (const std::string& row : rows) CHECK(row.ends_with("no live entry seen"));
+}
+
+TEST_CASE("of a unit that was not walked, no missing entry is told") {
+  AuditResult result = WithoutEntry();
+  result.units[0].status = UnitStatus::kTranslationOff;
+  CHECK(Rows(result).empty());
+  // Another unit's state says nothing of the device, unless its own is not known.
+  result.units.emplace_back();
+  result.units[1].state.name = "dmar1";
+  result.machine.inventory.devices[0].attached->unit = "dmar1";
+  CHECK(Rows(result).size() == 2);
+  result.machine.inventory.devices[0].attached.reset();
+  CHECK(Rows(result).empty());
+}
+
+TEST_CASE("a device behind no unit reaches everything, whatever the units are") {
+  AuditResult result = WithoutEntry();
+  result.coverage = {Coverage::kNone};
+  result.units[0].status = UnitStatus::kTranslationOff;
+  CHECK(Rows(result).size() == 2);
+  for (const std::string& row : Rows(result)) CHECK(row.find("all memory, ") != row.npos);
+  result.coverage = {Coverage::kUnknown};
+  CHECK(Rows(result).empty());
+}
+
+TEST_CASE("the kernel's record of bus mastering is no denial for a device that user space holds") {
+  AuditResult result = WithoutEntry();
+  DeviceFacts& device = result.machine.inventory.devices[0];
+  const auto master = [&result] {
+    StringOutput out;
+    InventoryTable(result, 1).table.Write(out);
+    const std::string row = out.text().substr(out.text().find('\n') + 1);
+    return row.find(" no ") != row.npos ? "no" : row.find(" yes ") != row.npos ? "yes" : "-";
+  };
+  CHECK(master() == std::string("yes"));
+  device.bus_master = false;
+  CHECK(master() == std::string("no"));
+  device.driver = "vfio-pci";
+  CHECK(master() == std::string("-"));
+  device.bus_master = true;
+  CHECK(master() == std::string("yes"));
+>>>>>>> b5dd605 (Devices that no table has an entry for are in the device list)
 }
 
 }  // namespace
