@@ -20,6 +20,16 @@ namespace {
 
 // What keeps the audit as a whole from being complete, apart from single tables.
 void ReportMachineGaps(const MachineState& machine, DiagnosticSink& sink) {
+  ReportUnreadIommu(machine, sink);
+  if (!machine.reservations) {
+    sink.Incomplete("audit.no-reservation",
+                    "the crash kernel's memory is not known (--crashkernel START-END gives it)");
+  }
+}
+
+}  // namespace
+
+void ReportUnreadIommu(const MachineState& machine, DiagnosticSink& sink) {
   switch (machine.iommu) {
     case IommuPresence::kIntel:
     case IommuPresence::kNone:
@@ -37,13 +47,7 @@ void ReportMachineGaps(const MachineState& machine, DiagnosticSink& sink) {
                       machine.iommu_evidence);
       break;
   }
-  if (!machine.reservations) {
-    sink.Incomplete("audit.no-reservation",
-                    "the crash kernel's memory is not known (--crashkernel START-END gives it)");
-  }
 }
-
-}  // namespace
 
 std::string_view ToString(UnitStatus status) {
   switch (status) {

@@ -131,6 +131,9 @@ struct EntryRange {
 };
 EntryRange EntriesOf(const AuditResult& result, const Bdf& bdf);
 
+// Reports an IOMMU whose tables are not read, or that nobody can tell is there.
+void ReportUnreadIommu(const MachineState& machine, DiagnosticSink& sink);
+
 // What `sink` holds of Effect::kIncomplete, one sentence each.
 std::vector<std::string> GapsOf(const DiagnosticSink& sink);
 

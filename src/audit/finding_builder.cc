@@ -270,9 +270,7 @@ void FindingBuilder::AddDeviceTlbs() {
   findings_.push_back(std::move(finding));
 }
 
-void FindingBuilder::AddReach() {
-  AddPassThrough();
-  AddIdentityDomains();
+void FindingBuilder::AddUntranslated() {
   AddUnits(findings::kTranslationOff, UnitStatus::kTranslationOff, "DMA translation is off");
   AddUnits(findings::kUnitIgnored, UnitStatus::kIgnored, "ignored by the kernel");
   if (result_.machine.iommu == IommuPresence::kNone) {
@@ -293,6 +291,12 @@ void FindingBuilder::AddReach() {
     finding.headline = "no IOMMU in use: every bus master reaches all memory";
     findings_.push_back(std::move(finding));
   }
+}
+
+void FindingBuilder::AddReach() {
+  AddPassThrough();
+  AddIdentityDomains();
+  AddUntranslated();
   AddDeviceTlbs();
 }
 

@@ -36,6 +36,8 @@ class FindingBuilder {
   void AddOverlaps(size_t domain, const DomainOverlaps& overlaps);
   // Pass-through, identity domains, units without translation, no IOMMU, device TLBs.
   void AddReach();
+  // Of these, units without translation and no IOMMU: devices that are in no table.
+  void AddUntranslated();
   // No reservation, nothing loaded.
   void AddCrashKernel();
 

@@ -4,6 +4,10 @@
 #include <unordered_map>
 
 #include "audit/attachments.h"
+#include "audit/device_states.h"
+#include "audit/finding_builder.h"
+#include "audit/reservation.h"
+#include "audit/unit_coverage.h"
 #include "dmar/walk.h"
 #include "kernel/machine.h"
 
@@ -50,23 +54,44 @@ constexpr uint64_t kMaxMappingEntries = 2 * WalkBudget::kDefault;
 // The size of an IOVA space of `width` bits.
 uint64_t SpaceSize(uint8_t width) { return width >= 64 ? UINT64_MAX : uint64_t{1} << width; }
 
+// Devices that nothing translates reach all memory and are in no table: without a word, that they
+// have no row would read as "they reach nothing".
+void ReportReachWithoutRows(AuditResult& result, const std::vector<UnitRules>& rules,
+                            MemorySession& session, DiagnosticSink& sink) {
+  ReportUnreadIommu(result.machine, sink);
+  FindingBuilder builder(result, rules, session);
+  builder.AddUntranslated();
+  result.coverage = CoverageOf(result);
+  builder.Add(CheckCoverage(result, DeviceStates(result.machine.inventory), sink));
+  for (const Finding& finding : builder.Take()) {
+    sink.Incomplete("mappings.no-rows", "{}; there are no rows for that", finding.message);
+  }
+}
+
 }  // namespace
 
 Result<bool> StreamMappings(const Dump& dump, MemorySession& session, const AuditOptions& options,
                             DiagnosticSink& sink, const RowVisitor& visit) {
-  const Result<MachineState> machine = DiscoverMachine(dump, session, sink, options.discovery);
+  Result<MachineState> machine = DiscoverMachine(dump, session, sink, options.discovery);
   if (!machine) return tl::unexpected<Error>(machine.error());
-  const Attachments attachments =
-      CollectAttachments(machine->units, options.devices, session, sink);
+  SettleReservations(options, *machine, sink);
+  Attachments attachments = CollectAttachments(machine->units, options.devices, session, sink);
+  AuditResult result;
+  result.machine = *std::move(machine);
+  result.filter = options.devices;
+  result.units = std::move(attachments.units);
+  result.devices = std::move(attachments.devices);
+  result.domains = std::move(attachments.domains);
+  ReportReachWithoutRows(result, attachments.rules, session, sink);
 
   std::unordered_map<size_t, std::vector<LiveRange>> replay;  // by domain
   // What a second walk of a shared table reports again was said the first time.
   DiagnosticSink repeated;
   WalkBudget budget{kMaxMappingEntries};
-  for (size_t i = 0; i < attachments.devices.size(); ++i) {
-    const AuditedDevice& device = attachments.devices[i];
-    const AuditedDomain& domain = attachments.domains[device.domain];
-    MappingRow row{attachments.units[device.unit].state.name,
+  for (size_t i = 0; i < result.devices.size(); ++i) {
+    const AuditedDevice& device = result.devices[i];
+    const AuditedDomain& domain = result.domains[device.domain];
+    MappingRow row{result.units[device.unit].state.name,
                    device.bdf,
                    device.pasid,
                    domain.space.did,

@@ -21,6 +21,7 @@ Result<int> RunMappings(const CommandSyntax&, const Options& options) {
         return out.ok();
       });
   if (!incomplete) return CannotAudit(incomplete.error(), *dump, sink, options);
+  if (*incomplete) rows->Incomplete(GapsOf(sink).size());
   PrintDiagnostics(sink, options);
   const Status written = out.Close();
   if (!written) return tl::unexpected<Error>(written.error());

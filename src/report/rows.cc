@@ -92,6 +92,10 @@ class TextRows : public RowWriter {
         row.pa ? fmt::format("{:x}", row.pa->value()) : "all", ToString(row.permissions)));
   }
 
+  void Incomplete(size_t gaps) override {
+    output_.Write(fmt::format("NOT COMPLETE: {} could hide rows\n", Counted(gaps, "gap")));
+  }
+
  private:
   Output& output_;
 };

@@ -3,6 +3,7 @@
 #ifndef DMAUDIT_REPORT_ROWS_H_
 #define DMAUDIT_REPORT_ROWS_H_
 
+#include <cstddef>
 #include <memory>
 #include <string_view>
 
@@ -17,6 +18,9 @@ class RowWriter {
   // Once, before the first row.
   virtual void Header() {}
   virtual void Row(const MappingRow& row) = 0;
+  // Once, after the last row, where `gaps` (not 0) things could hide rows. Rows for machines have
+  // no place for that: the exit status says it.
+  virtual void Incomplete(size_t gaps) { (void)gaps; }
 };
 
 // `format` is "text", "ndjson" or "csv"; anything else gives nothing.

@@ -15,6 +15,65 @@ namespace {
 using test::MachineScene;
 using test::TableBuilder;
 
+// The rows as text; what keeps them from being all is in the scene's sink.
+std::vector<std::string> Rows(MachineScene& scene) {
+  std::vector<std::string> rows;
+  MemorySession session(*scene.dump.memory);
+  const Result<bool> incomplete =
+      StreamMappings(scene.dump, session, {}, scene.sink, [&](const MappingRow& row) {
+        rows.push_back(fmt::format("{} {:x} {:x}", row.unit, row.iova.value(), row.size));
+        return true;
+      });
+  REQUIRE(incomplete);
+  CHECK(*incomplete == scene.sink.incomplete());
+  return rows;
+}
+
+// One unit with one mapping for the scene's device.
+void MapOnePage(MachineScene& scene) {
+  scene.Build();
+  TableBuilder tables(scene.memory(), 0xb000000);
+  const PhysAddr root(MachineScene::kRoot);
+  scene.memory().AddZeroPage(root);
+  const PhysAddr top = tables.NewPage();
+  tables.AttachLegacy(root, 0, 0x08, top, 3, 7);
+  tables.Map(top, 3, 0x1000, 0x8001000);
+}
+
+TEST_CASE("that a unit does not translate is no empty list of mappings") {
+  constexpr uint32_t kTranslationEnable = uint32_t{1} << 31;
+  MachineScene on;
+  MapOnePage(on);
+  CHECK(Rows(on) == std::vector<std::string>{"dmar0 1000 1000"});
+  CHECK_FALSE(on.sink.incomplete());
+
+  MachineScene off;
+  MapOnePage(off);
+  off.Set32("iommu0.gcmd", 0x86000000 & ~kTranslationEnable);
+  CHECK(Rows(off).empty());
+  REQUIRE(GapsOf(off.sink).size() == 1);
+  CHECK(GapsOf(off.sink)[0] ==
+        "dmar0: DMA translation is off; every bus master behind it reaches all memory; there are "
+        "no rows for that");
+}
+
+TEST_CASE("that there is no IOMMU, or one that is not read, is no empty list of mappings") {
+  MachineScene none;
+  none.units = 0;
+  none.log = {"Linux version 6.1.0"};
+  none.Build();
+  CHECK(Rows(none).empty());
+  REQUIRE(GapsOf(none.sink).size() == 1);
+  CHECK(GapsOf(none.sink)[0].starts_with("no IOMMU ("));
+
+  MachineScene amd;
+  amd.units = 0;
+  amd.log = {"AMD-Vi: Interrupt remapping enabled"};
+  amd.Build();
+  CHECK(Rows(amd).empty());
+  CHECK(amd.sink.incomplete("audit.iommu-not-read"));
+}
+
 TEST_CASE("rows of each unit follow its own capabilities") {
   constexpr uint64_t kLargePages = uint64_t{3} << 34;  // SSLPS
   MachineScene scene;
@@ -30,15 +89,7 @@ TEST_CASE("rows of each unit follow its own capabilities") {
     tables.Map(top, 3, 0x40000000, 0x8000000, 2);
     tables.Map(top, 3, 0x1000, 0x8001000);
   }
-  std::vector<std::string> rows;
-  MemorySession session(*scene.dump.memory);
-  const Result<bool> incomplete =
-      StreamMappings(scene.dump, session, {}, scene.sink, [&](const MappingRow& row) {
-        rows.push_back(fmt::format("{} {:x} {:x}", row.unit, row.iova.value(), row.size));
-        return true;
-      });
-  REQUIRE(incomplete);
-  CHECK(rows ==
+  CHECK(Rows(scene) ==
         std::vector<std::string>{"dmar0 1000 1000", "dmar0 40000000 200000", "dmar1 1000 1000"});
 }
 

@@ -99,6 +99,11 @@ class DamageTest(CliTest):
             self.assertFalse(report["complete"])
             self.assertTrue(any(f"{page:x}" in reason for reason in report["incomplete_because"]),
                             (entry, report["incomplete_because"]))
+            ran = run("mappings", "-q", path)
+            self.assertEqual((ran.status, ran.err), (3, ""), entry)
+            self.assertRegex(ran.out.splitlines()[-1], r"^NOT COMPLETE: \d+ gaps? could hide rows$")
+            for rows in ("ndjson", "csv"):
+                self.assertNotIn("COMPLETE", run("mappings", "--format", rows, path).out)
 
 
 class VmcoreinfoTest(CliTest):
