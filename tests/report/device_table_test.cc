@@ -4,17 +4,13 @@
 #include <doctest/doctest.h>
 
 #include <string>
-<<<<<<< HEAD
-=======
 #include <vector>
->>>>>>> b5dd605 (Devices that no table has an entry for are in the device list)
 
 #include "report/output.h"
 
 namespace dmaudit {
 namespace {
 
-<<<<<<< HEAD
 // A device in a DMA domain, with one entry for requests without a PASID and two for some with.
 AuditResult Scalable() {
   AuditResult result;
@@ -78,7 +74,8 @@ TEST_CASE("a service of which nothing is known may be on") {
   facts.pasid = true;
   CHECK(Text(InventoryTable(result, SIZE_MAX)).find("PASID") != std::string::npos);
   CHECK_FALSE(none());
-=======
+}
+
 // One unit that was walked, one device behind it that the kernel attached, no entry anywhere.
 AuditResult WithoutEntry() {
   AuditResult result;
@@ -165,7 +162,6 @@ TEST_CASE("the kernel's record of bus mastering is no denial for a device that u
   CHECK(master() == std::string("-"));
   device.bus_master = true;
   CHECK(master() == std::string("yes"));
->>>>>>> b5dd605 (Devices that no table has an entry for are in the device list)
 }
 
 }  // namespace
