@@ -30,17 +30,29 @@ TEST_CASE("LiME: pages of ranges, and what lies between them") {
   CHECK(Ids(sink) == "lime.live");
 }
 
-TEST_CASE("LiME: the padding of a page that a range ends in is not data") {
-  std::vector<std::byte> image;
-  std::vector<std::byte> content = PatternPages(1, 1);
-  content.resize(content.size() + 0xc00);
-  AppendLimeRange(image, 0x9e000, content);
-  DiagnosticSink sink;
-  const Result<Dump> dump = OpenBytes(image, sink);
-  REQUIRE(dump);
-  const std::vector<PageExtent> want = {{0, 0xc00, ByteState::kExcluded},
-                                        {0xc00, 0x400, ByteState::kAbsent}};
-  CHECK(ReadPageAt(*dump, 0x9f000).extents == want);
+TEST_CASE("LiME: the padding of a page that a range ends in is not data, bytes there are") {
+  for (const size_t tail : {size_t{1}, size_t{0xc00}, size_t{0xfff}}) {
+    // Nowhere, and at the first and the last byte.
+    for (const size_t set : {SIZE_MAX, size_t{0}, tail - 1}) {
+      CAPTURE(tail);
+      CAPTURE(set);
+      std::vector<std::byte> image;
+      std::vector<std::byte> content = PatternPages(1, 1);
+      content.resize(kTestPage + tail);
+      if (set != SIZE_MAX) content[kTestPage + set] = std::byte{1};
+      AppendLimeRange(image, 0x9e000, content);
+      DiagnosticSink sink;
+      const Result<Dump> dump = OpenBytes(image, sink);
+      REQUIRE(dump);
+      const ByteState state = set == SIZE_MAX ? ByteState::kExcluded : ByteState::kData;
+      const uint32_t size = static_cast<uint32_t>(tail);
+      const std::vector<PageExtent> want = {
+          {0, size, state}, {size, static_cast<uint32_t>(kTestPage) - size, ByteState::kAbsent}};
+      CHECK(ReadPageAt(*dump, 0x9f000).extents == want);
+      CHECK(ReadPageAt(*dump, 0x9e000).bytes == PatternPage(1));
+      CHECK(Ids(sink) == (set == SIZE_MAX ? "lime.padding lime.live" : "lime.live"));
+    }
+  }
 }
 
 TEST_CASE("LiME: a range that begins inside a page has its bytes in the wrong places") {
@@ -50,7 +62,7 @@ TEST_CASE("LiME: a range that begins inside a page has its bytes in the wrong pl
   DiagnosticSink sink;
   const Result<Dump> dump = OpenBytes(image, sink);
   REQUIRE(dump);
-  CHECK(StateAt(*dump, 0x2000) == ByteState::kExcluded);
+  CHECK(StateAt(*dump, 0x2000) == ByteState::kCorrupt);
   CHECK(ReadPageAt(*dump, 0x8000).bytes == PatternPage(5));
   CHECK(Ids(sink) == "lime.unaligned lime.live");
 }

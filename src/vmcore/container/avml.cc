@@ -170,7 +170,9 @@ Result<Dump> OpenAvml(std::shared_ptr<const ByteSource> source, const std::strin
                     path, range.first.value());
   });
   sink.Incomplete("avml.live",
-                  "{}: taken from a running machine: tables may have changed meanwhile", path);
+                  "{}: taken from a running machine: tables may have changed meanwhile, and what "
+                  "could not be read is in it as zeros",
+                  path);
   dump.info.format = "AVML";
   dump.info.format_detail = fmt::format("version {}, {} blocks", kVersion, found->size());
   dump.info.compression = "snappy";

@@ -21,25 +21,47 @@ constexpr uint64_t kPage = SegmentMemory::kPageSize;
 // Memory maps have some dozens; AVML without compression writes as many.
 constexpr size_t kMaxRanges = size_t{1} << 16;
 
-// One range, `present` bytes of which are in the file from `offset` on.
-void AppendPieces(PhysRange range, uint64_t offset, uint64_t present,
-                  std::vector<SegmentPiece>& pieces) {
+// What there is of a range: `present` of its bytes are in the file from `offset` on.
+struct StoredRange {
+  PhysRange range;
+  uint64_t offset = 0;
+  uint64_t present = 0;
+
+  bool unaligned() const { return range.first.OffsetIn(kPage) != 0; }
+  // Without the part of a page that it ends in.
+  uint64_t whole() const { return range.size() - range.size() % kPage; }
+};
+
+// Whether the file holds memory for the part of a page that an aligned range ends in. LiME cannot
+// map it and writes zeros (write_range in src/main.c: "Padding partial page"); AVML without
+// compression writes what is there, and ends all of its ranges so: it takes the last byte of a
+// range of /proc/iomem for the first one behind. Zeros can be either.
+Result<bool> HasTail(const ByteSource& source, const StoredRange& stored) {
+  if (stored.present <= stored.whole()) return false;
+  std::vector<std::byte> tail(static_cast<size_t>(stored.present - stored.whole()));
+  const Result<size_t> got = source.ReadAt(FileOffset(stored.offset + stored.whole()), tail);
+  if (!got) return tl::unexpected<Error>(got.error());
+  return std::any_of(tail.begin(), tail.end(), [](std::byte b) { return b != std::byte{0}; });
+}
+
+void AppendPieces(const StoredRange& stored, bool has_tail, std::vector<SegmentPiece>& pieces) {
+  const uint64_t first = stored.range.first.value();
   const auto append = [&](uint64_t from, uint64_t to, ByteState state) {
     if (from >= to) return;
-    pieces.push_back(
-        {{PhysAddr(range.first.value() + from), PhysAddr(range.first.value() + (to - 1))},
-         FileOffset(state == ByteState::kData ? offset + from : 0),
-         state});
+    pieces.push_back({{PhysAddr(first + from), PhysAddr(first + (to - 1))},
+                      FileOffset(state == ByteState::kData ? stored.offset + from : 0),
+                      state});
   };
-  const uint64_t size = range.size();
-  if (range.first.OffsetIn(kPage) != 0) {
-    append(0, size, ByteState::kExcluded);
+  const uint64_t size = stored.range.size();
+  const uint64_t present = stored.present;
+  if (stored.unaligned()) {
+    append(0, size, ByteState::kCorrupt);
     return;
   }
-  const uint64_t whole = size - size % kPage;
-  append(0, std::min(present, whole), ByteState::kData);
-  append(std::min(present, whole), whole, ByteState::kTruncated);
-  append(whole, size, ByteState::kExcluded);
+  const uint64_t data = has_tail ? present : std::min(present, stored.whole());
+  append(0, data, ByteState::kData);
+  append(data, present, ByteState::kExcluded);
+  append(present, size, ByteState::kTruncated);
 }
 
 }  // namespace
@@ -73,12 +95,19 @@ Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::strin
     ++ranges;
     const uint64_t data = std::min(at + kLimeHeaderSize, size);
     const uint64_t present = std::min(range->size(), size - data);
-    AppendPieces(*range, data, present, pieces);
-    if (range->first.OffsetIn(kPage) != 0) {
+    const StoredRange stored{*range, data, present};
+    const Result<bool> has_tail = HasTail(*source, stored);
+    if (!has_tail) return Within(path, has_tail.error());
+    AppendPieces(stored, *has_tail, pieces);
+    if (stored.unaligned()) {
       sink.Incomplete("lime.unaligned",
                       "{}: range {:#x}-{:#x} begins inside a page: LiME misplaces its bytes, not "
                       "used",
                       path, range->first.value(), range->last.value());
+    } else if (present > stored.whole() && !*has_tail) {
+      sink.Note("lime.padding",
+                "{}: range {:#x}-{:#x} ends inside a page: zeros there are LiME's, not memory",
+                path, range->first.value(), range->last.value());
     }
     if (present < range->size()) {
       dump.info.incomplete = true;
@@ -97,7 +126,9 @@ Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::strin
                     path, range.first.value());
   });
   sink.Incomplete("lime.live",
-                  "{}: taken from a running machine: tables may have changed meanwhile", path);
+                  "{}: taken from a running machine: tables may have changed meanwhile, and what "
+                  "could not be read is in it as zeros",
+                  path);
   dump.info.format = "LiME";
   dump.info.format_detail = fmt::format("version {}, {} ranges", kVersion, ranges);
   dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(map));
