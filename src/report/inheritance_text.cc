@@ -373,8 +373,9 @@ std::string InheritanceLine(const AuditResult& audit, const Inheritance& inherit
   if (!off.empty()) {
     return fmt::format("NOTHING TO INHERIT: translation was off for {}", UnitNames(off));
   }
-  return audit.machine.iommu == IommuPresence::kNone ? "NOTHING TO INHERIT: no IOMMU was in use"
-                                                     : "OPEN: which units there were is not known";
+  return audit.machine.iommu == IommuPresence::kNone
+             ? "NOTHING TO INHERIT: no IOMMU was in use, and DMA goes on untranslated"
+             : "OPEN: which units there were is not known";
 }
 
 std::string InheritanceCertaintyLine(const AuditResult& audit, const Inheritance& inheritance) {

@@ -84,7 +84,7 @@ TEST_CASE("nothing to inherit is only said where it is known") {
   scene.inheritance.units.clear();
   CHECK(scene.Line() == "OPEN: which units there were is not known");
   scene.audit.machine.iommu = IommuPresence::kNone;
-  CHECK(scene.Line() == "NOTHING TO INHERIT: no IOMMU was in use");
+  CHECK(scene.Line() == "NOTHING TO INHERIT: no IOMMU was in use, and DMA goes on untranslated");
 }
 
 TEST_CASE("the second line tells of gaps") {
