@@ -61,6 +61,10 @@ void SecondStageWalk::Run(Job& job, Permissions inherited) {
       --depth_;
       continue;
     }
+    if (frame.level == 1 && job.purpose == Purpose::kSpace && frame.page.whole() &&
+        OnPlainLeaves(job, frame)) {
+      continue;
+    }
     const uint32_t index = frame.next++;
     ++job.accounting->visited;
     if (!frame.page.Knows(index * 8, 8)) {
@@ -68,8 +72,7 @@ void SecondStageWalk::Run(Job& job, Permissions inherited) {
       job.result.unknown = true;
       continue;
     }
-    const uint64_t raw = frame.page.Word(index * 8);
-    if (frame.level != 1 || !OnPlainLeaf(job, frame, index, raw)) OnEntry(job, frame, index, raw);
+    OnEntry(job, frame, index, frame.page.Word(index * 8));
   }
 }
 
@@ -153,13 +156,34 @@ void SecondStageWalk::OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64
   Push(job, verdict.target, static_cast<uint8_t>(frame.level - 1), input, permissions);
 }
 
-bool SecondStageWalk::OnPlainLeaf(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw) {
-  const std::optional<PlainLeaf> leaf = ClassifyPlainLeaf(walk_.rules, raw);
-  if (!leaf) return false;
-  const uint64_t input = frame.InputOf(index);
-  const Permissions permissions = frame.inherited & leaf->permissions;
+bool SecondStageWalk::OnPlainLeaves(Job& job, WalkFrame& frame) {
+  constexpr uint64_t kLeafSize = uint64_t{1} << EntryShift(1);
+  const auto leaf_at = [&](uint32_t index) {
+    return ClassifyPlainLeaf(walk_.rules, frame.page.Word(index * 8));
+  };
+  const std::optional<PlainLeaf> first = leaf_at(frame.next);
+  if (!first) return false;
+  const uint64_t input = frame.InputOf(frame.next);
+  const Permissions permissions = frame.inherited & first->permissions;
   if (input >= limit_ || !permissions.any()) return false;
-  OnLeafEntry(job, frame, input, leaf->target, uint64_t{1} << EntryShift(1), permissions);
+  const uint64_t room =
+      std::min(limit_ - input, walk_.RoomBesideWindow(Iova(input), first->target)) / kLeafSize;
+  const auto most = static_cast<uint32_t>(std::min<uint64_t>(frame.last - frame.next + 1, room));
+  if (most == 0) return false;
+  uint32_t leaves = 1;
+  for (; leaves < most; ++leaves) {
+    const std::optional<PlainLeaf> next = leaf_at(frame.next + leaves);
+    if (!next || next->permissions != first->permissions ||
+        next->target.value() != first->target.value() + leaves * kLeafSize) {
+      break;
+    }
+  }
+  walk_.EmitLeaves({Iova(input), leaves * kLeafSize, first->target, permissions}, kLeafSize,
+                   leaves);
+  frame.next += leaves;
+  job.accounting->visited += leaves;
+  job.accounting->leaves += leaves;
+  job.result.live = true;
   return true;
 }
 

@@ -60,8 +60,10 @@ class SecondStageWalk {
   // Makes the table the innermost frame unless nothing of it is known or it is to be skipped.
   void Push(Job& job, PhysAddr table, uint8_t level, uint64_t base, Permissions inherited);
   void OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw);
-  // False for an entry that takes a whole verdict; nothing is done then.
-  bool OnPlainLeaf(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw);
+  // Passes on the next entries of a table of level 1 of which all is known, as many as map
+  // neighbouring pages alike. False, and nothing is done, where the next one takes a whole verdict
+  // or only a part of its page can be reached.
+  bool OnPlainLeaves(Job& job, WalkFrame& frame);
   void OnLeafEntry(Job& job, WalkFrame& frame, uint64_t input, PhysAddr target, uint64_t leaf_size,
                    Permissions permissions);
   void Die(Job& job, WalkFrame& frame, DeadReason reason);

@@ -19,6 +19,12 @@ bool BesideWindow(uint64_t start, uint64_t size) {
   return start >= kWindowEnd || start + (size - 1) < kInterruptWindow;
 }
 
+// How many bytes from `start` on lie beside it.
+uint64_t RoomFrom(uint64_t start) {
+  if (start >= kWindowEnd) return UINT64_MAX - start;
+  return start < kInterruptWindow ? kInterruptWindow - start : 0;
+}
+
 // The part of it that does, as offsets.
 Interval WindowIn(uint64_t start, uint64_t size) {
   if (BesideWindow(start, size)) return {};
@@ -132,7 +138,7 @@ bool SpaceWalk::EmitLeaf(Iova iova, uint64_t size, PhysAddr pa, Permissions perm
   // Nearly all of them.
   if ((space.pasid_requests || BesideWindow(iova.value(), size)) &&
       BesideWindow(pa.value(), size)) {
-    Emit({iova, size, pa, permissions}, page_size, true);
+    Emit({iova, size, pa, permissions}, page_size, 1);
     return true;
   }
   const std::array<Interval, 2> both = {
@@ -144,7 +150,7 @@ bool SpaceWalk::EmitLeaf(Iova iova, uint64_t size, PhysAddr pa, Permissions perm
   for (const Interval& hole : holes) {
     if (hole.begin > at) {
       Emit({Iova(iova.value() + at), hole.begin - at, PhysAddr(pa.value() + at), permissions},
-           page_size, !any);
+           page_size, any ? 0 : 1);
       any = true;
     }
     at = std::max(at, hole.end);
@@ -152,9 +158,14 @@ bool SpaceWalk::EmitLeaf(Iova iova, uint64_t size, PhysAddr pa, Permissions perm
   return any;
 }
 
-void SpaceWalk::Emit(const LiveRange& range, uint64_t page_size, bool first) {
+uint64_t SpaceWalk::RoomBesideWindow(Iova iova, PhysAddr pa) const {
+  const uint64_t room = RoomFrom(pa.value());
+  return space.pasid_requests ? room : std::min(room, RoomFrom(iova.value()));
+}
+
+void SpaceWalk::Emit(const LiveRange& range, uint64_t page_size, uint32_t leaves) {
   if (stopped) return;
-  visitor.OnLeaf({range, page_size, first});
+  visitor.OnLeaf({range, page_size, leaves});
   if (const std::optional<LiveRange> done = joiner_.Add(range)) {
     if (!visitor.OnRange(*done)) stopped = true;
   }

@@ -101,6 +101,12 @@ class SpaceWalk {
 
   // Passes on the parts of a leaf that requests can reach. Returns whether there are any.
   bool EmitLeaf(Iova iova, uint64_t size, PhysAddr pa, Permissions permissions, uint64_t page_size);
+  // The same of `leaves` whole neighbours, no more of them than RoomBesideWindow() has bytes for.
+  void EmitLeaves(const LiveRange& range, uint64_t page_size, uint32_t leaves) {
+    Emit(range, page_size, leaves);
+  }
+  // How many bytes from here on do not meet the interrupt window, in IOVA nor in physical address.
+  uint64_t RoomBesideWindow(Iova iova, PhysAddr pa) const;
   // Ends the open range.
   void FlushRange();
 
@@ -117,7 +123,7 @@ class SpaceWalk {
     uint64_t twice = 0;
   };
 
-  void Emit(const LiveRange& range, uint64_t page_size, bool first);
+  void Emit(const LiveRange& range, uint64_t page_size, uint32_t leaves);
 
   WalkBudget& budget_;
   RangeJoiner joiner_;

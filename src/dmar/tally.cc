@@ -85,7 +85,7 @@ void Tally::OnLeaf(const LivePiece& piece) {
   Part& part = open_.empty() ? whole_ : open_.back().part;
   const LiveRange& range = piece.range;
   part.bytes[IndexOf(range.permissions)] += range.size;
-  if (piece.first) ++part.leaves[LeafSlot(piece.page_size)];
+  part.leaves[LeafSlot(piece.page_size)] += piece.leaves;
   const bool joins = part.ranges > 0 && Continues(part.last, range);
   if (!joins) ++part.ranges;
   const bool in_first = part.ranges == 1;
@@ -96,12 +96,18 @@ void Tally::OnLeaf(const LivePiece& piece) {
     part.last = range;
     if (in_first) part.first = range;
   }
-  // Nearly all of them are far from what is watched.
-  const bool near =
-      range.pa <= last_watched_ && range.pa.value() + (range.size - 1) >= first_watched_.value();
+  // Where nothing watched is near, and the range before is beside it too, nothing changes.
+  if (part.last_watched || IsNear(range)) OnWatched(part, range, joins);
+  if (range.iova.value() == range.pa.value()) part.identity_bytes += range.size;
+  const uint64_t place = range.pa.value() - (range.iova.value() - part.base);
+  if (part.span != 0 && (place & (part.span - 1)) == 0) AddPlace(part, place, range.size);
+}
+
+void Tally::OnWatched(Part& part, const LiveRange& range, bool joins) const {
+  part.last_watched = false;
   for (size_t i = 0; i < watched_.size(); ++i) {
     WatchPart& watch = part.watch[i];
-    const uint64_t overlap = near ? OverlapOf(range, watched_[i]) : 0;
+    const uint64_t overlap = OverlapOf(range, watched_[i]);
     const bool counted = joins && watch.in_last;
     if (overlap > 0) {
       watch.mapped += overlap;
@@ -113,11 +119,9 @@ void Tally::OnLeaf(const LivePiece& piece) {
       }
     }
     watch.in_last = counted || overlap > 0;
-    if (in_first) watch.in_first = watch.in_last;
+    if (part.ranges == 1) watch.in_first = watch.in_last;
+    part.last_watched = part.last_watched || watch.in_last;
   }
-  if (range.iova.value() == range.pa.value()) part.identity_bytes += range.size;
-  const uint64_t place = range.pa.value() - (range.iova.value() - part.base);
-  if (part.span != 0 && (place & (part.span - 1)) == 0) AddPlace(part, place, range.size);
 }
 
 void Tally::AddPlace(Part& part, uint64_t base, uint64_t bytes) const {
@@ -161,6 +165,7 @@ void Tally::Append(Part& to, const Part& part, uint64_t base) const {
   const LiveRange first = MovedTo(part.first, part.base, base);
   const LiveRange last = MovedTo(part.last, part.base, base);
   const bool joins = to.ranges > 0 && Continues(to.last, first);
+  bool last_watched = false;
   for (size_t i = 0; i < watched_.size(); ++i) {
     WatchPart& watch = to.watch[i];
     const WatchPart& more = part.watch[i];
@@ -175,7 +180,9 @@ void Tally::Append(Part& to, const Part& part, uint64_t base) const {
     if (to.ranges == 0) watch.in_first = more.in_first;
     if (to.ranges == 1 && joins) watch.in_first = across;
     watch.in_last = part.ranges == 1 && joins ? across : more.in_last;
+    last_watched = last_watched || watch.in_last;
   }
+  to.last_watched = last_watched;
   if (to.ranges == 0) to.first = first;
   if (joins) {
     LiveRange across = to.last;
@@ -189,6 +196,7 @@ void Tally::Append(Part& to, const Part& part, uint64_t base) const {
 }
 
 bool Tally::OnRange(const LiveRange& range) {
+  if (!IsNear(range)) return true;
   for (size_t i = 0; i < watched_.size(); ++i) {
     size_t& examples = examples_[i][range.permissions.write ? 1 : 0];
     if (examples < max_examples_ && OverlapOf(range, watched_[i]) > 0) {

@@ -105,6 +105,7 @@ class Tally : public RangeVisitor {
     std::vector<WatchPart> watch;
     std::vector<IdentityPlace> places;
     bool places_complete = true;
+    bool last_watched = false;  // the last range overlaps one that is watched
   };
   struct Key {
     uint64_t table = 0;
@@ -121,6 +122,12 @@ class Tally : public RangeVisitor {
   };
 
   Part NewPart(uint64_t base, uint64_t span) const;
+  // Whether a range comes to between the first and the last byte that is watched: few do.
+  bool IsNear(const LiveRange& range) const {
+    return range.pa <= last_watched_ &&
+           range.pa.value() + (range.size - 1) >= first_watched_.value();
+  }
+  void OnWatched(Part& part, const LiveRange& range, bool joins) const;
   void AddPlace(Part& part, uint64_t base, uint64_t bytes) const;
   // Appends `part`, found at `part.base`, as if it were at IOVA `base`.
   void Append(Part& to, const Part& part, uint64_t base) const;

@@ -44,11 +44,12 @@ struct TableVisit {
   bool new_page = true;
 };
 
-// A live leaf, or the part of one that requests can reach, before ranges are joined.
+// Live leaves of one size that continue each other, or the part of one that requests can reach,
+// before ranges are joined.
 struct LivePiece {
   LiveRange range;
-  uint64_t page_size = 0;  // of the leaf; the smaller one of the two stages when nested
-  bool first = true;       // false for a further part of the same leaf
+  uint64_t page_size = 0;  // of the leaves; the smaller one of the two stages when nested
+  uint32_t leaves = 1;     // that begin in it: 0 for a further part of the same leaf
 };
 
 // Receives the walk of one address space, in IOVA order.

@@ -244,6 +244,32 @@ TEST_CASE("pages at the edges of the interrupt window") {
   CHECK(got.accounting.leaves == 2);
 }
 
+TEST_CASE("neighbouring leaves come as one piece, up to the interrupt window") {
+  FakeMemory memory;
+  TableBuilder build(memory);
+  const PhysAddr top = build.NewPage();
+  for (uint64_t at = 0; at < 0x4000; at += 0x1000) {
+    build.Map(top, 3, 0x40000000 + at, 0xfedfe000 + at);  // two pages lead into it
+    build.Map(top, 3, 0x80000000 + at, at < 0x3000 ? 0x200000 + at : 0x300000);
+    build.Map(top, 3, 0xfedfe000 + at, 0x100000 + at);  // two pages lie in it
+  }
+  const SpaceResult got = Walk(SecondStage(top, 3), MakeRules(), memory);
+  const std::vector<std::pair<Row, uint32_t>> want = {
+      {{0x40000000, 0x2000, 0xfedfe000, "RW"}, 2},
+      {{0x80000000, 0x3000, 0x200000, "RW"}, 3},
+      {{0x80003000, 0x1000, 0x300000, "RW"}, 1},
+      {{0xfedfe000, 0x2000, 0x100000, "RW"}, 2},
+  };
+  REQUIRE(got.collected.pieces.size() == want.size());
+  for (size_t i = 0; i < want.size(); ++i) {
+    CHECK(ToRow(got.collected.pieces[i].range) == want[i].first);
+    CHECK(got.collected.pieces[i].leaves == want[i].second);
+    CHECK(got.collected.pieces[i].page_size == 0x1000);
+  }
+  CHECK(got.accounting.leaves == 8);
+  CHECK(got.accounting.dead == 4);
+}
+
 TEST_CASE("a table linked from many places is shown at each, up to the budget") {
   // Every entry of three levels links the next; the last level maps one page. 512 + 512^2 links.
   FakeMemory memory;
