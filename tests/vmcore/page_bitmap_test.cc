@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <random>
 #include <utility>
 
@@ -63,6 +64,41 @@ TEST_CASE("test, rank and runs agree with a plain count") {
     CHECK_FALSE(bitmap->Test(UINT64_MAX));
     CHECK(bitmap->Rank(UINT64_MAX) == rank);
   }
+}
+
+TEST_CASE("a bitmap of half a terabyte is held in large blocks, and counts the same") {
+  std::mt19937_64 random(11);
+  std::vector<std::byte> bytes(size_t{16} << 20);
+  // Mixed chunks for more than two blocks, between clear and full ones.
+  for (size_t at = size_t{1} << 20; at < size_t{8} << 20; at += 512) {
+    const uint64_t kind = random() % 8;
+    for (size_t i = at; kind > 0 && i < at + 512; ++i) {
+      bytes[i] = kind == 1 ? std::byte{0xff} : static_cast<std::byte>(random());
+    }
+  }
+  const uint64_t bits = bytes.size() * 8;
+  const MemorySource source(bytes);
+  const Result<PageBitmap> bitmap = PageBitmap::Load(source, FileOffset(0), bits);
+  REQUIRE(bitmap);
+  uint64_t rank = 0;
+  size_t wrong = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    const auto value = std::to_integer<uint8_t>(bytes[i]);
+    if (i % 61 == 0) {
+      if (bitmap->Rank(i * 8) != rank) ++wrong;
+      if (bitmap->Test(i * 8 + 3) != ((value >> 3 & 1) != 0)) ++wrong;
+    }
+    rank += static_cast<uint64_t>(std::popcount(value));
+  }
+  CHECK(wrong == 0);
+  CHECK(bitmap->count() == rank);
+
+  // Read in other pieces, from behind a hole, they are the same bits.
+  test::SparseSource sparse(bytes.size());
+  sparse.Write(size_t{1} << 20, {bytes.begin() + (1 << 20), bytes.begin() + (8 << 20)});
+  const Result<PageBitmap> again = PageBitmap::Load(sparse, FileOffset(0), bits);
+  REQUIRE(again);
+  CHECK((*again == *bitmap));
 }
 
 TEST_CASE("bits at and beyond the size are ignored") {

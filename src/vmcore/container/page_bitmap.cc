@@ -1,20 +1,42 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "vmcore/container/page_bitmap.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
+#include <cstdlib>
+#include <new>
 
 #include "base/bytes.h"
 
 namespace dmaudit {
 namespace {
 
-// std::popcount is a function call for the x86-64 baseline, eight million of them for a terabyte.
-constexpr uint64_t CountBits(uint64_t word) {
+// std::popcount is a function call for the x86-64 baseline.
+constexpr uint64_t BitsOfBytes(uint64_t word) {  // in each byte the number of its bits
   word -= word >> 1 & 0x5555'5555'5555'5555;
   word = (word & 0x3333'3333'3333'3333) + (word >> 2 & 0x3333'3333'3333'3333);
-  word = (word + (word >> 4)) & 0x0f0f'0f0f'0f0f'0f0f;
-  return word * 0x0101'0101'0101'0101 >> 56;
+  return (word + (word >> 4)) & 0x0f0f'0f0f'0f0f'0f0f;
+}
+constexpr uint64_t CountBits(uint64_t word) {
+  return BitsOfBytes(word) * 0x0101'0101'0101'0101 >> 56;
+}
+
+// Of many words: four million of them for a terabyte. Bytes are added up side by side, which
+// compilers do for two words at once.
+template <size_t N>
+uint64_t CountBits(const std::array<uint64_t, N>& words) {
+  constexpr size_t kTogether = 16;  // at most 128 bits in a byte of the sum
+  static_assert(N % kTogether == 0);
+  uint64_t count = 0;
+  for (size_t at = 0; at < N; at += kTogether) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < kTogether; ++i) sum += BitsOfBytes(words[at + i]);
+    sum = (sum & 0x00ff'00ff'00ff'00ff) + (sum >> 8 & 0x00ff'00ff'00ff'00ff);
+    count += sum * 0x0001'0001'0001'0001 >> 48;
+  }
+  return count;
 }
 
 }  // namespace
@@ -26,20 +48,21 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
     return Fail(ErrorCode::kMalformed, "page bitmap at {:#x}: {:#x} bytes leave the file",
                 offset.value(), bytes);
   }
-  // Large enough that the calls do not show beside the counting.
-  std::vector<std::byte> buffer(
-      static_cast<size_t>(std::min<uint64_t>(bytes + kChunkBytes, 256 * kChunkBytes)));
-  buffer.resize(buffer.size() / kChunkBytes * kChunkBytes);
+  if (bytes >= kLargeBitmap) bitmap.block_chunks_ = kLargeBlockChunks;
   Chunk words{};
   for (uint64_t done = 0; done < bytes;) {
     const uint64_t data = source.SkipHole(FileOffset(offset.value() + done)).value();
     done = std::max(done, (data - offset.value()) / kChunkBytes * kChunkBytes);
     if (done >= bytes) break;
+    // Where most chunks will stay. Each is looked at in turn, and those before it need no more room
+    // than they took.
+    const std::span<std::byte> buffer = std::as_writable_bytes(bitmap.Room());
     const size_t want = static_cast<size_t>(std::min<uint64_t>(bytes - done, buffer.size()));
-    const Result<size_t> got =
-        source.ReadAt(FileOffset(offset.value() + done), std::span(buffer).first(want));
+    const Result<size_t> got = source.ReadAt(FileOffset(offset.value() + done), buffer.first(want));
     if (!got) return tl::unexpected(got.error());
-    std::fill(buffer.begin() + static_cast<ptrdiff_t>(*got), buffer.end(), std::byte{0});
+    const auto filled = buffer.begin() + static_cast<ptrdiff_t>(*got);
+    const size_t rest = (kChunkBytes - *got % kChunkBytes) % kChunkBytes;
+    std::fill(filled, filled + static_cast<ptrdiff_t>(rest), std::byte{0});
     // Bits behind the last one are not part of the bitmap.
     if (done + *got == bytes && bits % 8 != 0) {
       buffer[*got - 1] &= static_cast<std::byte>((1u << (bits % 8)) - 1);
@@ -69,6 +92,26 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
   return bitmap;
 }
 
+void PageBitmap::FreeBlock::operator()(Chunk* block) const { std::free(block); }
+
+std::span<PageBitmap::Chunk> PageBitmap::Room() {
+  // Large enough that the calls do not show beside the counting, small enough for a processor's
+  // cache.
+  constexpr uint64_t kMost = 256;
+  // A smaller rest of a block is left alone.
+  const uint64_t least = block_chunks_ / 16;
+  if (held_ == blocks_.size() * block_chunks_ || block_chunks_ - held_ % block_chunks_ < least) {
+    held_ = blocks_.size() * block_chunks_;
+    const size_t size = static_cast<size_t>(block_chunks_ * kChunkBytes);
+    void* memory = std::aligned_alloc(size, size);
+    if (memory == nullptr) throw std::bad_alloc();
+    if (block_chunks_ == kLargeBlockChunks) ::madvise(memory, size, MADV_HUGEPAGE);
+    blocks_.emplace_back(static_cast<Chunk*>(memory));
+  }
+  const uint64_t at = held_ % block_chunks_;
+  return {&blocks_.back()[at], static_cast<size_t>(std::min(block_chunks_ - at, kMost))};
+}
+
 void PageBitmap::AppendFull(uint64_t chunk) {
   if (!spans_.empty() && spans_.back().words == kAllSet &&
       spans_.back().chunk + spans_.back().chunks == chunk) {
@@ -81,17 +124,19 @@ void PageBitmap::AppendFull(uint64_t chunk) {
 
 void PageBitmap::AppendChunk(uint64_t chunk, const Chunk& words) {
   spans_.push_back({chunk, 1, count_, held_});
-  if (held_ % kBlockChunks == 0) blocks_.push_back(std::make_unique_for_overwrite<Block>());
-  (*blocks_.back())[held_ % kBlockChunks] = words;
+  // Room() has made sure of the block.
+  blocks_.back()[held_ % block_chunks_] = words;
   ++held_;
-  for (const uint64_t word : words) count_ += CountBits(word);
+  count_ += CountBits(words);
 }
 
 bool operator==(const PageBitmap& a, const PageBitmap& b) {
-  if (a.known_ != b.known_ || a.count_ != b.count_ || a.spans_ != b.spans_) return false;
-  return std::all_of(a.spans_.begin(), a.spans_.end(), [&](const PageBitmap::Span& span) {
-    return span.words == PageBitmap::kAllSet || a.WordsOf(span) == b.WordsOf(span);
-  });
+  return a.known_ == b.known_ && a.count_ == b.count_ &&
+         std::equal(a.spans_.begin(), a.spans_.end(), b.spans_.begin(), b.spans_.end(),
+                    [&](const PageBitmap::Span& mine, const PageBitmap::Span& theirs) {
+                      return mine.Alike(theirs) && (mine.words == PageBitmap::kAllSet ||
+                                                    a.WordsOf(mine) == b.WordsOf(theirs));
+                    });
 }
 
 const PageBitmap::Span* PageBitmap::Find(uint64_t chunk) const {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/result.h"
@@ -74,9 +75,16 @@ class PageBitmap {
   static constexpr uint64_t kAllSet = UINT64_MAX;
 
   using Chunk = std::array<uint64_t, kChunkWords>;
-  // Chunks are kept in blocks of 64 KiB: no copying while their number grows.
+  // Chunks are kept in blocks, so that none is copied while their number grows: of 64 KiB, and of 2
+  // MiB in bitmaps of half a terabyte and more, where each page fault that a large page saves
+  // shows.
   static constexpr uint64_t kBlockChunks = 128;
-  using Block = std::array<Chunk, kBlockChunks>;
+  static constexpr uint64_t kLargeBlockChunks = 4096;
+  static constexpr uint64_t kLargeBitmap = uint64_t{16} << 20;  // bytes
+  struct FreeBlock {
+    void operator()(Chunk* block) const;
+  };
+  using Block = std::unique_ptr<Chunk[], FreeBlock>;
 
   // `chunks` neighbouring chunks from `chunk` on: either all of their bits are set, or it is one
   // chunk that is held.
@@ -85,9 +93,16 @@ class PageBitmap {
     uint64_t chunks;
     uint64_t rank;   // set bits below this span
     uint64_t words;  // kAllSet or the number of the chunk among those held
-    friend bool operator==(const Span&, const Span&) = default;
+    // Not of where the bits are held.
+    bool Alike(const Span& other) const {
+      return chunk == other.chunk && chunks == other.chunks && rank == other.rank &&
+             (words == kAllSet) == (other.words == kAllSet);
+    }
   };
 
+  // The chunks behind those that are held, as many as the block at hand, or a new one, has room
+  // for.
+  std::span<Chunk> Room();
   void AppendFull(uint64_t chunk);
   void AppendChunk(uint64_t chunk, const Chunk& words);
   // The span that holds `chunk`, or null.
@@ -97,12 +112,13 @@ class PageBitmap {
   }
   // Not of a span that is all set.
   const Chunk& WordsOf(const Span& span) const {
-    return (*blocks_[span.words / kBlockChunks])[span.words % kBlockChunks];
+    return blocks_[span.words / block_chunks_][span.words % block_chunks_];
   }
 
   std::vector<Span> spans_;  // ascending
-  std::vector<std::unique_ptr<Block>> blocks_;
-  uint64_t held_ = 0;  // chunks in `blocks_`
+  std::vector<Block> blocks_;
+  uint64_t block_chunks_ = kBlockChunks;
+  uint64_t held_ = 0;  // number of the next chunk in `blocks_`
   uint64_t count_ = 0;
   uint64_t known_ = 0;
 };
