@@ -26,11 +26,11 @@ struct Scene {
   static constexpr uint64_t kPhysBase = 0x3000000;
   static constexpr uint64_t kTable = 0x4600000;  // physical: link 0x1600000 + phys_base
 
-  explicit Scene(unsigned levels = 4) {
+  explicit Scene(unsigned levels = 4, uint64_t encryption = 0) {
     auto owned = std::make_unique<FakeMemory>();
     memory = owned.get();
     dump.memory = std::move(owned);
-    PageTableBuilder tables(*memory, PhysAddr(kTable), levels);
+    PageTableBuilder tables(*memory, PhysAddr(kTable), levels, encryption);
     tables.Map(kImage + 0x1000000, kPhysBase + 0x1000000, 2);
     tables.Map(kImage + 0x1600000, kTable, 2);
     text = fmt::format(
@@ -72,6 +72,31 @@ TEST_CASE("levels are probed where VMCOREINFO does not tell them, or tells them 
   Scene wrong(4);
   wrong.Replace("l5_enabled)=0", "l5_enabled)=1");
   CHECK(wrong.Locate().value().root.levels == 4);
+}
+
+TEST_CASE("the encryption bit that VMCOREINFO names is no part of an address") {
+  constexpr uint64_t kBit = uint64_t{1} << 47;
+  const std::string line = fmt::format("NUMBER(sme_mask)={}\n", kBit);
+  Scene scene(4, kBit);
+  CHECK_FALSE(scene.Locate());
+  scene.text += line;
+  const auto tables = scene.Locate();
+  REQUIRE(tables);
+  CHECK(tables->root.table == PhysAddr(Scene::kTable));
+  CHECK(tables->root.encryption_mask == kBit);
+  // CR3 has it too.
+  Scene of_cpu(4, kBit);
+  of_cpu.text += line;
+  of_cpu.Replace(fmt::format("NUMBER(phys_base)={}\n", Scene::kPhysBase), "");
+  of_cpu.AddCpu(Scene::kTable | kBit);
+  const auto found = of_cpu.Locate();
+  REQUIRE(found);
+  CHECK(found->root.table == PhysAddr(Scene::kTable));
+  // A mask that holds every bit leaves the lower ones alone.
+  Scene crafted;
+  crafted.text += "NUMBER(sme_mask)=-1\n";
+  REQUIRE(crafted.Locate());
+  CHECK(crafted.Locate()->root.encryption_mask == 0xfffff00000000);
 }
 
 TEST_CASE("phys_base comes from the program header of the image where VMCOREINFO has none") {
