@@ -109,6 +109,11 @@ const FindingKind kDeviceTlb = {"device.device-tlb", Severity::kInfo,
                                 "devices may use translations that they cached themselves (ATS)",
                                 "Requests that a device marks as translated bypass the tables; "
                                 "what a device still held is not in a dump."};
+const FindingKind kRegionNotReserved = {
+    "rmrr.not-reserved", Severity::kInfo,
+    "memory that firmware wants devices to reach (RMRR) is not reserved in its memory map",
+    "A firmware defect: the kernel may place the registers of devices, or memory that is added "
+    "later, where other devices write."};
 const FindingKind kNoCrashKernel = {
     "crashkernel.none", Severity::kInfo, "no memory is reserved for a crash kernel",
     "There is nothing for DMA to hit; and this machine could not have captured a dump by kdump."};
@@ -123,7 +128,7 @@ constexpr std::array kAll = {&kOverlapCmaHeld,  &kOverlapWritable,       &kOverl
                              &kUnitIgnored,     &kRegionOverCrashKernel, &kRegionInRam,
                              &kViewDomainId,    &kViewNoEntry,           &kViewRoot,
                              &kViewType,        &kNoCrashKernel,         &kCrashKernelNotLoaded,
-                             &kDeviceTlb,       &kRegionNotMapped};
+                             &kDeviceTlb,       &kRegionNotMapped,       &kRegionNotReserved};
 }  // namespace
 
 std::span<const FindingKind* const> All() { return kAll; }

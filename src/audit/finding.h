@@ -43,6 +43,7 @@ extern const FindingKind kNoUnit;
 extern const FindingKind kRegionOverCrashKernel;
 extern const FindingKind kRegionInRam;
 extern const FindingKind kRegionNotMapped;
+extern const FindingKind kRegionNotReserved;
 extern const FindingKind kViewRoot;
 extern const FindingKind kViewDomainId;
 extern const FindingKind kViewType;

@@ -105,6 +105,17 @@ class RegionChecker {
           ": " + ToString(ram));
       return;
     }
+    CheckReserved(scope, devices);
+  }
+
+  void CheckReserved(const FirmwareScope& scope, const std::vector<size_t>& devices) {
+    if (!result_.machine.firmware_reserved) return;
+    const std::vector<PhysRange>& reserved = result_.machine.firmware_reserved.value();
+    const bool whole = std::any_of(reserved.begin(), reserved.end(), [&](const PhysRange& range) {
+      return range.Contains(*scope.range);
+    });
+    if (whole) return;
+    Add(findings::kRegionNotReserved, scope, devices, "is not reserved in the memory map", "");
   }
 
   void CheckMapping(const FirmwareScope& scope, const std::vector<size_t>& devices) {

@@ -96,6 +96,8 @@ void AddRam(const std::optional<ResourceTree>& iomem, const PhysicalMemory& memo
             MachineState& machine) {
   // Part of a tree would make a part of RAM look like all of it.
   if (iomem && iomem->complete) {
+    machine.firmware_reserved.Add(FirmwareReserved(*iomem), Origin::kKernelObject,
+                                  "iomem_resource \"Reserved\"");
     std::vector<PhysRange> ram = SystemRam(*iomem);
     if (!ram.empty()) {
       machine.system_ram.Add(std::move(ram), Origin::kKernelObject,

@@ -78,6 +78,7 @@ struct MachineState {
   Known<bool> crash_kernel_loaded;        // kexec_crash_image != NULL
   std::optional<CrashImage> crash_image;  // nothing when none was loaded or that is not known
   CaptureFacts capture;
+  Known<std::vector<PhysRange>> firmware_reserved;  // iomem_resource "Reserved"
   Known<std::vector<PhysRange>>
       system_ram;  // iomem_resource "System RAM" (and the container's RAM as a rival claim)
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel/resource_tree.h"
 
-#include <algorithm>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
 
+#include "base/ranges.h"
 #include "kernel/type_view.h"
 
 namespace dmaudit {
@@ -82,23 +82,28 @@ Result<ResourceTree> ReadResourceTree(KernelReader& reader, const TypeSource& ty
   return tree;
 }
 
-std::vector<PhysRange> SystemRam(const ResourceTree& tree) {
-  std::vector<PhysRange> ram;
+namespace {
+
+template <typename Condition>
+std::vector<PhysRange> RangesNamed(const ResourceTree& tree, const Condition& condition) {
+  std::vector<PhysRange> ranges;
   for (const Resource& resource : tree.resources) {
-    const std::string_view name = resource.name;
-    if (name == "System RAM" || name.starts_with("System RAM (")) ram.push_back(resource.range);
+    if (condition(std::string_view(resource.name))) ranges.push_back(resource.range);
   }
-  std::sort(ram.begin(), ram.end());
-  std::vector<PhysRange> joined;
-  for (const PhysRange& range : ram) {
-    if (!joined.empty() && (joined.back().last >= range.first ||
-                            joined.back().last.value() + 1 == range.first.value())) {
-      joined.back().last = std::max(joined.back().last, range.last);
-    } else {
-      joined.push_back(range);
-    }
-  }
-  return joined;
+  return JoinRanges(std::move(ranges));
+}
+
+}  // namespace
+
+std::vector<PhysRange> SystemRam(const ResourceTree& tree) {
+  return RangesNamed(tree, [](std::string_view name) {
+    return name == "System RAM" || name.starts_with("System RAM (");
+  });
+}
+
+std::vector<PhysRange> FirmwareReserved(const ResourceTree& tree) {
+  return RangesNamed(
+      tree, [](std::string_view name) { return name == "Reserved" || name == "reserved"; });
 }
 
 }  // namespace dmaudit

@@ -41,6 +41,10 @@ Result<ResourceTree> ReadResourceTree(KernelReader& reader, const TypeSource& ty
 // added at run time), joined where they touch.
 std::vector<PhysRange> SystemRam(const ResourceTree& tree);
 
+// What firmware's memory map reserves: resources named "Reserved" ("reserved" up to 4.9), joined
+// where they touch.
+std::vector<PhysRange> FirmwareReserved(const ResourceTree& tree);
+
 }  // namespace dmaudit
 
 #endif  // DMAUDIT_KERNEL_RESOURCE_TREE_H_

@@ -66,5 +66,31 @@ TEST_CASE("a region in RAM, and one over the crash kernel") {
   CHECK(kinds(0x1ffff000, 0x1fffffff) == Ids{"rmrr.crash-kernel", "rmrr.not-mapped"});
 }
 
+TEST_CASE("a region that the memory map reserves in part, as a whole, and next to it") {
+  const auto kinds = [](std::vector<PhysRange> reserved) {
+    Scene scene;
+    scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
+    scene.Map(0x7f000000, 0x7f000000);
+    scene.Map(0x7f001000, 0x7f001000);
+    scene.machine.firmware_reserved.Add(std::move(reserved), Origin::kKernelObject, "test");
+    std::vector<std::string_view> ids;
+    for (const Finding& finding : scene.Audit().findings) ids.push_back(finding.kind->id);
+    return ids;
+  };
+  using Ids = std::vector<std::string_view>;
+  const Ids not_reserved = {"rmrr.not-reserved"};
+  CHECK(kinds({}) == not_reserved);
+  CHECK(kinds({{PhysAddr(0x7f000000), PhysAddr(0x7f001fff)}}).empty());
+  CHECK(kinds({{PhysAddr(0x7f000000), PhysAddr(0x7f001ffe)}}) == not_reserved);
+  CHECK(kinds({{PhysAddr(0x7f000001), PhysAddr(0x7f001fff)}}) == not_reserved);
+  CHECK(kinds({{PhysAddr(0x7effffff), PhysAddr(0x7f002000)}}).empty());
+  // In RAM it is not reserved either: one finding says so.
+  Scene scene;
+  scene.machine.scopes.scopes = {Region(0x3ffff000, 0x3fffffff)};
+  scene.Map(0x3ffff000, 0x3ffff000);
+  scene.machine.firmware_reserved.Add({}, Origin::kKernelObject, "test");
+  Only(scene.Audit(), findings::kRegionInRam);
+}
+
 }  // namespace
 }  // namespace dmaudit

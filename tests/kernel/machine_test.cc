@@ -93,6 +93,19 @@ TEST_CASE("types that are not where symbols say do not keep others from being fo
   CHECK_FALSE(look.scene.sink.incomplete());
 }
 
+TEST_CASE("what firmware reserves is what the resource tree calls so, in either spelling") {
+  const Look look([](MachineScene& s) {
+    s.iomem.push_back({"Reserved", 0x7f000000, 0x7f000fff, {}});
+    s.iomem.push_back({"reserved", 0x7f001000, 0x7f001fff, {}});
+    s.iomem.push_back({"ACPI Tables", 0x7f002000, 0x7f002fff, {}});
+    s.iomem.push_back(
+        {"PCI Bus 0000:00", 0x80000000, 0x8fffffff, {{"Reserved", 0x80000000, 0x80000fff, {}}}});
+  });
+  CHECK(look.state.firmware_reserved.value() ==
+        std::vector<PhysRange>{{PhysAddr(0x7f000000), PhysAddr(0x7f001fff)},
+                               {PhysAddr(0x80000000), PhysAddr(0x80000fff)}});
+}
+
 // Structures that differ from kernel to kernel.
 
 TEST_CASE("a kernel without reg_phys, segment, copied_tables and ir_table is no damage") {

@@ -686,7 +686,7 @@ class MachineScene {
   void BuildChildren(const std::vector<Range>& children, const std::string& parent) {
     std::string link = parent + ".child";
     for (size_t i = 0; i < children.size(); ++i) {
-      const std::string label = parent + (i == 0 ? "_a" : i == 1 ? "_b" : "_c");
+      const std::string label = parent + '_' + static_cast<char>('a' + i);
       Set(link, BuildResource(children[i], label));
       link = label + ".sibling";
     }
