@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the host makes of a guest's dump: containers, and guest RAM to hold them against."""
 
+import collections
 import ctypes
 import os
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 from . import cache
@@ -45,12 +47,64 @@ def containers(folder, elf, thorough):
     return made
 
 
+def further_containers(folder, elf, tool):
+    """(name, files) of everything else that makedumpfile and `convert` make of an ELF vmcore, one after another."""
+    def made(name, number, *words):
+        files = [folder / f"further.{name}.{i}" for i in range(number)]
+        cache.run([*map(str, words), *files])
+        return files
+
+    def flattened(name, *options):
+        file = folder / f"further.{name}"
+        with open(file, "wb") as out:
+            cache.run(["makedumpfile", *options, "-F", elf], stdout=out)
+        return file
+
+    recipes = [
+        ("flat-zlib", lambda: [flattened("flat-zlib", "-c", "-d", "31")]),
+        ("flat-elf", lambda: [flattened("flat-elf", "-E", "-d", "31")]),
+        ("elf-d1", lambda: made("elf-d1", 1, "makedumpfile", "-E", "-d", "1", elf)),
+        ("split", lambda: made("split", 3, "makedumpfile", "-c", "-d", "31", "--split", "--splitblock-size", "4096", elf)),
+        ("split-d1", lambda: made("split-d1", 3, "makedumpfile", "-l", "-d", "1", "--split", "--splitblock-size", "4096",
+                                  elf)),
+        ("refiltered", lambda: made("refiltered", 1, "makedumpfile", "-c", "-d", "31",
+                                    made("d1", 1, "makedumpfile", "-l", "-d", "1", elf)[0])),
+    ]
+    for codec in ("zstd", "zlib", "lzo", "snappy", "raw"):
+        recipes.append((f"convert-{codec}", lambda codec=codec: made(
+            f"convert-{codec}", 1, tool, "convert", "-q", "--codec", codec, elf, "-o")))
+    recipes.append(("convert-elf", lambda: made("convert-elf", 1, tool, "convert", "-q", "--format", "elf", elf, "-o")))
+    for name, make in recipes:
+        yield name, make()
+        for file in folder.glob("further.*"):
+            file.unlink()
+
+
 def unflatten(flat, target):
     """makedumpfile -F output as the dump it describes."""
     with open(flat, "rb") as stream:
         cache.run(["makedumpfile", "-R", target], stdin=stream)
     flat.unlink()
     return target
+
+
+# Of a container that is whole.
+TRUTHFUL = ("data", "zero", "excluded", "absent")
+
+
+def compare_rows_with_ram(rows, memory, skip=lambda address: False):
+    """The same for the rows of `pages --crc32`. Returns (pages compared, addresses that differ, pages by state)."""
+    compared, different, states = 0, [], collections.Counter()
+    for row in rows:
+        states[row["state"]] += 1
+        address = row["pfn"] * PAGE
+        truth = memory.page(address)
+        if row["crc32"] is None or truth is None or skip(address):
+            continue
+        compared += 1
+        if int(row["crc32"], 16) != zlib.crc32(truth):
+            different.append(address)
+    return compared, different, states
 
 
 class GuestMemory:

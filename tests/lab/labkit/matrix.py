@@ -97,7 +97,7 @@ _TRUTHS = (
     ("2, the kernel's debugfs", ("debugfs",)),
     ("3, sysfs and /proc", ("sysfs", "reservation", "crash kernel loaded", "guest", "held", "vfio")),
     ("4, the Python walker, and containers among each other", ("oracle", "mappings", "container")),
-    ("5, guest RAM", ("ram",)),
+    ("5, guest RAM", ("ram", "pages")),
     ("the driver's records of its domains, and the tables", ("views",)),
     ("every way to symbols, types and units, and to the kernel", ("roads", "no-note", "which")),
     ("verdict of the case, and the kind of tables its mode is about", ("verdict", "stages")),

@@ -43,6 +43,7 @@ class Run:
         self.crash_offset = 0
         self.memory = dumps.GuestMemory(self.folder, machine.memory_bytes(cell))
         self.containers = {}
+        self.further = {}  # files of containers that are held against guest RAM only
 
     # Making the dump.
 
@@ -125,10 +126,17 @@ class Run:
 
     def _dump_by_qmp(self, guest, name):
         self.memory.save(guest.qmp)
-        for suffix, options in (("elf", {}), ("zlib", {"format": "kdump-zlib"})):
+        formats = [("elf", {}), ("zlib", {"format": "kdump-zlib"})]
+        if self.thorough:
+            formats += [("paging", {"paging": True}), ("lzo", {"format": "kdump-lzo"}),
+                        ("snappy", {"format": "kdump-snappy"})]
+        for suffix, options in formats:
             path = self.folder / f"{name}.{suffix}"
-            guest.qmp.command("dump-guest-memory", timeout=900, paging=False, protocol=f"file:{path}", **options)
+            guest.qmp.command("dump-guest-memory", timeout=900, **{"paging": False, "protocol": f"file:{path}", **options})
             path.chmod(0o644)
+            if suffix in ("paging", "lzo", "snappy"):
+                self.further[f"{name}-{suffix}"] = [path]
+                continue
             if suffix == "zlib":
                 # QEMU writes this one flattened.
                 path = dumps.unflatten(path, self.folder / f"{name}.kdump")
@@ -260,6 +268,25 @@ class Run:
             yield Check(f"ram.{name}", not different and compared >= least,
                         f"{compared} pages compared, {len(different)} differ"
                         + (f": {different[0]:#x}" if different else ""))
+            yield self._pages(name, [self.containers[name]], may_differ)
+        for name, files in self.further.items():
+            yield self._pages(name, files, may_differ)
+        if self.thorough and "proc-vmcore" in self.containers:
+            for name, files in dumps.further_containers(self.folder, self.containers["proc-vmcore"], self.tool):
+                yield self._pages(name, files, may_differ)
+
+    def _pages(self, name, files, may_differ):
+        """What the tool reads of a container against guest RAM."""
+        status, out, error = self._ask("pages", "-q", "--crc32", "--format", "ndjson", *files)
+        if status == 2:
+            return Check(f"pages.{name}", False, error[:200])
+        compared, different, states = dumps.compare_rows_with_ram(map(json.loads, out.splitlines()), self.memory,
+                                                                  may_differ)
+        untrue = [state for state in states if state not in dumps.TRUTHFUL]
+        return Check(f"pages.{name}", not different and not untrue and compared >= 1000,
+                     f"{compared} pages compared, {len(different)} differ"
+                     + (f": {different[0]:#x}" if different else "")
+                     + "".join(f", {count} {state}" for state, count in sorted(states.items())))
 
     def _proofs(self, truth, report, rows, said, busy):
         """The checks above must fail when one answer is changed."""
