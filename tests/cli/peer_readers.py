@@ -141,7 +141,9 @@ class Crash:
             done = subprocess.run(["crash", "-s", self.vmlinux, path], input=script + "quit\n", text=True,
                                   check=False, capture_output=True, timeout=600)
             if not any(name.exists() for name in names.values()):
-                raise CannotOpen((done.stdout + done.stderr).strip().splitlines()[0])
+                said = (done.stdout + done.stderr).strip().splitlines()
+                errors = [line for line in said if line.startswith("crash:")]
+                raise CannotOpen("; ".join(errors[-2:] or said[-1:]))
             for pfn in asked:
                 content = names[pfn].read_bytes() if names[pfn].exists() else b""
                 yield pfn, content if len(content) == PAGE else None

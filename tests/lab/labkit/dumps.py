@@ -5,6 +5,7 @@ import collections
 import ctypes
 import os
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -54,10 +55,19 @@ def further_containers(folder, elf, tool):
         cache.run([*map(str, words), *files])
         return files
 
+    def converted(name, *options):
+        file = folder / f"further.{name}"
+        # 3: a dump that is not complete stays so.
+        done = subprocess.run([tool, "convert", *options, elf, "-o", file], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=300, check=False)
+        if done.returncode not in (0, 3):
+            raise LabError(f"convert: status {done.returncode}: {done.stderr.decode('utf-8', 'replace')[-200:]}")
+        return [file]
+
     def flattened(name, *options):
         file = folder / f"further.{name}"
         with open(file, "wb") as out:
-            cache.run(["makedumpfile", *options, "-F", elf], stdout=out)
+            cache.run(["makedumpfile", *options, "-F", elf], stdout=out, stderr=subprocess.DEVNULL)
         return file
 
     recipes = [
@@ -71,9 +81,8 @@ def further_containers(folder, elf, tool):
                                     made("d1", 1, "makedumpfile", "-l", "-d", "1", elf)[0])),
     ]
     for codec in ("zstd", "zlib", "lzo", "snappy", "raw"):
-        recipes.append((f"convert-{codec}", lambda codec=codec: made(
-            f"convert-{codec}", 1, tool, "convert", "-q", "--codec", codec, elf, "-o")))
-    recipes.append(("convert-elf", lambda: made("convert-elf", 1, tool, "convert", "-q", "--format", "elf", elf, "-o")))
+        recipes.append((f"convert-{codec}", lambda codec=codec: converted(f"convert-{codec}", "--codec", codec)))
+    recipes.append(("convert-elf", lambda: converted("convert-elf", "--format", "elf")))
     for name, make in recipes:
         yield name, make()
         for file in folder.glob("further.*"):

@@ -128,13 +128,16 @@ class Run:
         self.memory.save(guest.qmp)
         formats = [("elf", {}), ("zlib", {"format": "kdump-zlib"})]
         if self.thorough:
-            formats += [("paging", {"paging": True}), ("lzo", {"format": "kdump-lzo"}),
-                        ("snappy", {"format": "kdump-snappy"})]
+            # Debian's QEMU is built without some.
+            has = guest.qmp.command("query-dump-guest-memory-capability")["formats"]
+            formats += [("paging", {"paging": True})]
+            formats += [(form, {"format": f"kdump-{form}"}) for form in ("lzo", "snappy", "raw-zlib", "raw-lzo", "raw-snappy")
+                        if f"kdump-{form}" in has]
         for suffix, options in formats:
             path = self.folder / f"{name}.{suffix}"
             guest.qmp.command("dump-guest-memory", timeout=900, **{"paging": False, "protocol": f"file:{path}", **options})
             path.chmod(0o644)
-            if suffix in ("paging", "lzo", "snappy"):
+            if suffix not in ("elf", "zlib"):
                 self.further[f"{name}-{suffix}"] = [path]
                 continue
             if suffix == "zlib":
