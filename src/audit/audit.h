@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "audit/finding.h"
+#include "audit/view_gap.h"
 #include "base/diagnostics.h"
 #include "base/ids.h"
 #include "base/result.h"
@@ -83,6 +84,7 @@ struct ViewCounts {
   uint64_t agree = 0;
   uint64_t differ = 0;
   uint64_t unknown = 0;
+  std::vector<UnknownViews> gaps;  // in the order of ViewGap; each unknown device once
 };
 
 // Whether a device is behind a unit, by the scopes that firmware declared.

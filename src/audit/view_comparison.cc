@@ -23,7 +23,27 @@ struct Difference {
   std::string details;  // both sides
 };
 
-enum class Outcome : uint8_t { kAgree, kDiffer, kUnknown };
+// Nothing is known without the reason.
+class Outcome {
+ public:
+  static Outcome Agree() { return Outcome(Kind::kAgree); }
+  static Outcome Differ() { return Outcome(Kind::kDiffer); }
+  static Outcome Unknown(ViewGap gap) {
+    Outcome outcome(Kind::kUnknown);
+    outcome.gap_ = gap;
+    return outcome;
+  }
+  bool agrees() const { return kind_ == Kind::kAgree; }
+  bool differs() const { return kind_ == Kind::kDiffer; }
+  bool unknown() const { return kind_ == Kind::kUnknown; }
+  ViewGap gap() const { return gap_; }
+
+ private:
+  enum class Kind : uint8_t { kAgree, kDiffer, kUnknown };
+  explicit Outcome(Kind kind) : kind_(kind) {}
+  Kind kind_;
+  ViewGap gap_ = ViewGap::kUnitUnreadable;
+};
 
 class Comparer {
  public:
@@ -35,44 +55,44 @@ class Comparer {
       if (!devices[i].attached || !devices[i].bdf) continue;
       if (result_.filter && !result_.filter->Matches(*devices[i].bdf)) continue;
       ++result_.views.attached;
-      switch (CompareDevice(i)) {
-        case Outcome::kAgree:
-          ++result_.views.agree;
-          break;
-        case Outcome::kDiffer:
-          ++result_.views.differ;
-          break;
-        case Outcome::kUnknown:
-          ++result_.views.unknown;
-          break;
+      const Outcome outcome = CompareDevice(i);
+      if (outcome.unknown()) {
+        ++result_.views.unknown;
+        unknown_[outcome.gap()].push_back(i);
+      } else {
+        ++(outcome.agrees() ? result_.views.agree : result_.views.differ);
       }
     }
+    for (auto& [gap, which] : unknown_) result_.views.gaps.push_back({gap, std::move(which)});
     return std::move(findings_);
   }
 
  private:
   Outcome CompareDevice(size_t index) {
     const DeviceFacts& facts = result_.machine.inventory.devices[index];
-    const std::optional<size_t> unit = UnitOf(*facts.attached);
-    if (!unit) return Outcome::kUnknown;
-    const std::vector<size_t> entries = EntriesOn(*unit, *facts.bdf);
+    const std::vector<size_t> units = UnitsOf(*facts.attached);
+    if (units.size() != 1) {
+      return Outcome::Unknown(!facts.attached->unit ? ViewGap::kUnitUnreadable
+                              : units.empty()       ? ViewGap::kUnitMissing
+                                                    : ViewGap::kUnitAmbiguous);
+    }
+    const size_t unit = units.front();
+    const std::vector<size_t> entries = EntriesOn(unit, *facts.bdf);
     std::optional<Difference> difference;
-    const Outcome outcome = entries.empty() ? CompareWithNone(*facts.attached, *unit, difference)
+    const Outcome outcome = entries.empty() ? CompareWithNone(*facts.attached, unit, difference)
                                             : CompareWithAny(facts, entries, difference);
-    if (outcome != Outcome::kDiffer || !difference) return outcome;
+    if (!outcome.differs() || !difference) return outcome;
     // The entry may be one of an earlier kernel that nobody has replaced yet.
-    if (result_.units[*unit].state.inherited) return Outcome::kUnknown;
-    Add(index, *unit, entries, *difference);
+    if (result_.units[unit].state.inherited) return Outcome::Unknown(ViewGap::kInherited);
+    Add(index, unit, entries, *difference);
     return outcome;
   }
 
-  // The one unit of the name. Entries of other units for the same requester are not in use.
-  std::optional<size_t> UnitOf(const KernelDomain& kernel) const {
-    std::optional<size_t> found;
+  // Those of the name. Entries of other units for the same requester are not in use.
+  std::vector<size_t> UnitsOf(const KernelDomain& kernel) const {
+    std::vector<size_t> found;
     for (size_t i = 0; kernel.unit && i < result_.units.size(); ++i) {
-      if (result_.units[i].state.name != *kernel.unit) continue;
-      if (found) return std::nullopt;
-      found = i;
+      if (result_.units[i].state.name == *kernel.unit) found.push_back(i);
     }
     return found;
   }
@@ -92,18 +112,20 @@ class Comparer {
   Outcome CompareWithNone(const KernelDomain& kernel, size_t index,
                           std::optional<Difference>& difference) const {
     const AuditedUnit& unit = result_.units[index];
+    if (unit.status != UnitStatus::kWalked) return Outcome::Unknown(ViewGap::kUnitNotWalked);
     // Where an entry is missing from what was read, nothing is said of what it holds; where all
     // are refused, the reading may be wrong.
-    if (unit.status != UnitStatus::kWalked || unit.accounting.unreadable != 0 ||
-        unit.accounting.leaves == 0 || result_.devices.size() >= kMaxDevices) {
-      return Outcome::kUnknown;
+    if (unit.accounting.unreadable != 0 || result_.devices.size() >= kMaxDevices) {
+      return Outcome::Unknown(ViewGap::kEntryUnread);
     }
-    if (kernel.type == DomainType::kBlocked) return Outcome::kAgree;
-    if (!kernel.root) return Outcome::kUnknown;
+    if (unit.accounting.leaves == 0) return Outcome::Unknown(ViewGap::kNothingLive);
+    if (kernel.type == DomainType::kBlocked) return Outcome::Agree();
+    if (OfOtherKind(kernel.type)) return Outcome::Unknown(ViewGap::kKind);
+    if (!kernel.root) return Outcome::Unknown(ViewGap::kTopUnknown);
     difference =
         Difference{&findings::kViewNoEntry, "is attached by the kernel, and has no live entry",
                    fmt::format("the kernel's tables for it are at {}", Text(kernel))};
-    return Outcome::kDiffer;
+    return Outcome::Differ();
   }
 
   // Two entries can stand for PASID 0: the one that matches is the one the kernel wrote.
@@ -113,8 +135,8 @@ class Comparer {
     for (const size_t entry : entries) {
       const AddressSpace& space = result_.domains[result_.devices[entry].domain].space;
       const Outcome outcome = CompareEntry(facts, space, difference);
-      if (outcome == Outcome::kAgree) return outcome;
-      if (!best || outcome == Outcome::kUnknown) best = outcome;
+      if (outcome.agrees()) return outcome;
+      if (!best || outcome.unknown()) best = outcome;
     }
     return *best;
   }
@@ -124,9 +146,11 @@ class Comparer {
     const KernelDomain& kernel = *facts.attached;
     const auto differ = [&](const FindingKind& kind, const char* what, std::string details) {
       difference = Difference{&kind, what, std::move(details)};
-      return Outcome::kDiffer;
+      return Outcome::Differ();
     };
-    if (space.stage == Stage::kNested) return Outcome::kUnknown;
+    if (space.stage == Stage::kNested || OfOtherKind(kernel.type)) {
+      return Outcome::Unknown(ViewGap::kKind);
+    }
     const bool passes = space.stage == Stage::kPassThrough;
     if (kernel.without_tables && kernel.type == DomainType::kBlocked) {
       return differ(findings::kViewType, "is blocked by the kernel, and has a live entry",
@@ -139,7 +163,7 @@ class Comparer {
     if (passes) {
       const bool identity = kernel.type ? *kernel.type == DomainType::kIdentity
                                         : GroupType(facts) == DomainType::kIdentity;
-      return identity ? Outcome::kAgree : Outcome::kUnknown;
+      return identity ? Outcome::Agree() : Outcome::Unknown(ViewGap::kIdentityUnknown);
     }
     if (kernel.without_tables) {
       return differ(findings::kViewType, "is translated, and the kernel means it to pass through",
@@ -157,30 +181,37 @@ class Comparer {
                         std::optional<Difference>& difference) {
     const std::optional<TableRoot>& table =
         space.stage == Stage::kSecond ? space.second : space.first;
-    if (!table || !kernel.root || !kernel.levels) return Outcome::kUnknown;
+    if (!kernel.root) return Outcome::Unknown(ViewGap::kTopUnknown);
+    if (!kernel.levels) return Outcome::Unknown(ViewGap::kLevelsUnknown);
+    if (!table) return Outcome::Unknown(ViewGap::kEntryUnread);
     const std::optional<PhysAddr> expected = Descend(*kernel.root, *kernel.levels, table->levels);
-    if (!expected) return Outcome::kUnknown;
+    if (!expected) return Outcome::Unknown(ViewGap::kDescentUnreadable);
     if (*expected != table->table || *kernel.levels < table->levels) {
       difference =
           Difference{&findings::kViewRoot, "is not translated by the tables of its domain",
                      fmt::format("the kernel's are at {}, the entry leads to {:#x} ({} levels)",
                                  Text(kernel), table->table.value(), table->levels)};
-      return Outcome::kDiffer;
+      return Outcome::Differ();
     }
+    if (!kernel.did) return Outcome::Unknown(ViewGap::kIdUnknown);
     // Id 0 is given to no domain: none is recorded.
-    if (!kernel.did || *kernel.did == 0) return Outcome::kUnknown;
+    if (*kernel.did == 0) return Outcome::Unknown(ViewGap::kIdUnset);
     if (*kernel.did != space.did.value) {
       difference = Difference{
           &findings::kViewDomainId, "is tagged with another domain id than its domain's",
           fmt::format("the kernel's id is {}, the entry's {}", *kernel.did, space.did.value)};
-      return Outcome::kDiffer;
+      return Outcome::Differ();
     }
-    return Outcome::kAgree;
+    return Outcome::Agree();
   }
 
   static bool Translates(const std::optional<DomainType>& type) {
     return type == DomainType::kDma || type == DomainType::kDmaFlushQueue ||
            type == DomainType::kUnmanaged;
+  }
+
+  static bool OfOtherKind(const std::optional<DomainType>& type) {
+    return type == DomainType::kSva || type == DomainType::kNested;
   }
 
   std::optional<DomainType> GroupType(const DeviceFacts& facts) const {
@@ -232,6 +263,7 @@ class Comparer {
   MemorySession& session_;
   std::vector<ViewFinding> findings_;
   std::map<const FindingKind*, size_t> told_;
+  std::map<ViewGap, std::vector<size_t>> unknown_;
 };
 
 }  // namespace

@@ -26,7 +26,7 @@ struct ViewFinding {
 // that many levels below its first entry (up to 6.18), pass-through entries have neither table nor
 // the domain's id. Nested spaces and those of processes are not compared, and on a unit that was
 // taken over from an earlier kernel no difference is told: the entry may be that kernel's. What is
-// not known on either side is counted as unknown, and no finding.
+// not known on either side is counted as unknown, by its reason, and no finding.
 std::vector<ViewFinding> CompareViews(AuditResult& result, MemorySession& session);
 
 }  // namespace dmaudit

@@ -280,6 +280,29 @@ void WriteFindings(JsonWriter& json, const AuditResult& result) {
   json.EndArray();
 }
 
+void WriteViews(JsonWriter& json, const AuditResult& result) {
+  const ViewCounts& views = result.views;
+  json.BeginObject();
+  json.Key("attached").Number(views.attached);
+  json.Key("agree").Number(views.agree);
+  json.Key("differ").Number(views.differ);
+  json.Key("unknown").Number(views.unknown);
+  json.Key("unknown_because").BeginArray();
+  for (const UnknownViews& unknown : views.gaps) {
+    json.BeginObject();
+    json.Key("reason").String(ToString(unknown.gap));
+    json.Key("text").String(Describe(unknown.gap));
+    json.Key("devices").BeginArray();
+    for (const size_t index : unknown.devices) {
+      json.String(ToString(*result.machine.inventory.devices[index].bdf));
+    }
+    json.EndArray();
+    json.EndObject();
+  }
+  json.EndArray();
+  json.EndObject();
+}
+
 }  // namespace
 
 void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const DiagnosticSink& sink,
@@ -312,12 +335,8 @@ void WriteJsonReport(const DumpInfo& input, const AuditResult& result, const Dia
   json.Key("entries");
   WriteAccounting(json, result.accounting);
   json.Key("pages_read").Number(result.pages_read);
-  json.Key("kernel_view").BeginObject();
-  json.Key("attached").Number(result.views.attached);
-  json.Key("agree").Number(result.views.agree);
-  json.Key("differ").Number(result.views.differ);
-  json.Key("unknown").Number(result.views.unknown);
-  json.EndObject();
+  json.Key("kernel_view");
+  WriteViews(json, result);
   const CoverageCounts counts = CountCoverage(result);
   json.Key("behind_unit").BeginObject();
   json.Key("yes").Number(counts.unit);

@@ -412,6 +412,12 @@ class TextReport {
                     views.agree + views.differ, Counted(views.attached, "device"), views.agree,
                     views.differ, views.unknown),
         out_);
+    for (const UnknownViews& unknown : views.gaps) {
+      WriteWrapped(
+          "    ",
+          fmt::format("{}: {}", Counted(unknown.devices.size(), "device"), Describe(unknown.gap)),
+          out_);
+    }
     const CoverageCounts counts = CountCoverage(result_);
     if (counts.unit + counts.none + counts.unknown == 0) return;
     WriteWrapped("  ",

@@ -3,9 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/legacy_machine.h"
 
@@ -69,6 +71,18 @@ void CheckViews(const AuditResult& result, uint64_t agree, uint64_t differ, uint
   CHECK(result.views.agree == agree);
   CHECK(result.views.differ == differ);
   CHECK(result.views.unknown == unknown);
+  uint64_t with_reason = 0;
+  for (const UnknownViews& some : result.views.gaps) with_reason += some.devices.size();
+  CHECK(with_reason == unknown);
+}
+
+// The one device is unknown for this reason, and no finding tells of views.
+void CheckUnknown(const AuditResult& result, ViewGap gap) {
+  CheckViews(result, 0, 0, 1);
+  REQUIRE(result.views.gaps.size() == 1);
+  CHECK(ToString(result.views.gaps[0].gap) == ToString(gap));
+  CHECK(result.views.gaps[0].devices == std::vector<size_t>{0});
+  for (const Finding& finding : result.findings) CHECK(!finding.kind->id.starts_with("view."));
 }
 
 // The one finding, which must be of this kind.
@@ -117,9 +131,7 @@ TEST_CASE("a unit with fewer levels than the domain gets a table below the domai
   Scene lost;
   lost.kernel().root = PhysAddr(0x7000000);  // in no page of the dump
   lost.kernel().levels = 4;
-  const AuditResult unknown = lost.Audit();
-  CHECK(unknown.findings.empty());
-  CheckViews(unknown, 0, 0, 1);
+  CheckUnknown(lost.Audit(), ViewGap::kDescentUnreadable);
 }
 
 TEST_CASE("pass-through has no table to compare, and is right for an identity domain alone") {
@@ -148,7 +160,7 @@ TEST_CASE("pass-through has no table to compare, and is right for an identity do
        {std::optional(DomainType::kDma), std::optional<DomainType>()}) {
     result = with(std::nullopt, group);
     CHECK(result.findings.size() == 1);
-    CheckViews(result, 0, 0, 1);
+    CheckUnknown(result, ViewGap::kIdentityUnknown);
   }
 }
 
@@ -194,8 +206,7 @@ TEST_CASE("on a unit that was taken over from an earlier kernel no difference is
     return scene.Audit();
   };
   CheckOnly(with(false, 8), findings::kViewDomainId);
-  CHECK(with(true, 8).findings.empty());
-  CheckViews(with(true, 8), 0, 0, 1);
+  CheckUnknown(with(true, 8), ViewGap::kInherited);
   CheckViews(with(true, 7), 1, 0, 0);
 }
 
@@ -208,18 +219,15 @@ TEST_CASE("the entry of the device's own unit counts") {
   CheckViews(result, 1, 0, 0);
   other.kernel().unit = "dmar1";
   CheckOnly(other.Audit(), findings::kViewRoot);
-  for (const std::optional<std::string>& unit :
-       {std::optional<std::string>("dmar2"), std::optional<std::string>()}) {
-    other.kernel().unit = unit;  // one that was not found
-    result = other.Audit();
-    CHECK(result.findings.empty());
-    CheckViews(result, 0, 0, 1);
-  }
+  other.kernel().unit = "dmar2";
+  CheckUnknown(other.Audit(), ViewGap::kUnitMissing);
+  other.kernel().unit.reset();
+  CheckUnknown(other.Audit(), ViewGap::kUnitUnreadable);
   Scene twice;  // two of one name
   twice.SecondUnit();
   twice.machine.units[1].name = "dmar0";
   twice.kernel().did = 8;
-  CheckViews(twice.Audit(), 0, 0, 1);
+  CheckUnknown(twice.Audit(), ViewGap::kUnitAmbiguous);
 }
 
 TEST_CASE("the entry of a bridge's id is not held against the devices behind it") {
@@ -234,11 +242,23 @@ TEST_CASE("spaces of processes and nested ones are not compared") {
   for (const DomainType type : {DomainType::kSva, DomainType::kNested}) {
     Scene scene;
     scene.kernel().type = type;
-    scene.kernel().root.reset();  // as such a domain is read
-    const AuditResult result = scene.Audit();
-    CHECK(result.findings.empty());
-    CheckViews(result, 0, 0, 1);
+    CheckUnknown(scene.Audit(), ViewGap::kKind);
+    // Without an entry either.
+    scene.tables.AttachLegacy(scene.root, 0, 0x10, scene.top, 3, 9);
+    scene.tables.Set(scene.context, 0);
+    CheckUnknown(scene.Audit(), ViewGap::kKind);
   }
+  Scene nested;  // by the entry
+  const PhysAddr root = nested.tables.NewPage();
+  const PhysAddr directory = nested.tables.NewPage();
+  nested.tables.AttachScalable(root, 0, 0x08, directory);
+  const PhysAddr second = nested.tables.NewPage();
+  nested.tables.SetNested(directory, 0, second, 4, nested.tables.NewPage(), 4, 7);
+  nested.machine.units[0].rtaddr = {root.value() | 0x400, Origin::kDerived, "test"};
+  nested.machine.units[0].ecap = {0xee9e86f050df, Origin::kKernelShadow, "test"};
+  nested.kernel().root = second;
+  nested.kernel().levels = 4;
+  CheckUnknown(nested.Audit(), ViewGap::kKind);
 }
 
 TEST_CASE("a device without an entry, where every entry was seen") {
@@ -248,31 +268,35 @@ TEST_CASE("a device without an entry, where every entry was seen") {
   CheckOnly(none.Audit(), findings::kViewNoEntry);
 
   none.memory.SetState(PhysAddr(other.value() + 0x100), 8, ByteState::kExcluded);
-  const AuditResult hidden = none.Audit();  // by an entry that cannot be read
-  CHECK(hidden.findings.empty());
-  CheckViews(hidden, 0, 0, 1);
+  CheckUnknown(none.Audit(), ViewGap::kEntryUnread);
 
   Scene refused;  // nothing live at all: the reading of the unit may be wrong
   refused.tables.Set(refused.context, 0);
-  CheckViews(refused.Audit(), 0, 0, 1);
+  CheckUnknown(refused.Audit(), ViewGap::kNothingLive);
 
   Scene off;
   off.machine.units[0].gcmd = {0, Origin::kKernelShadow, "test"};
-  CheckViews(off.Audit(), 0, 0, 1);
+  CheckUnknown(off.Audit(), ViewGap::kUnitNotWalked);
+
+  Scene topless;  // without an entry, and without tables that it could have
+  topless.tables.AttachLegacy(topless.root, 0, 0x10, topless.top, 3, 9);
+  topless.tables.Set(topless.context, 0);
+  topless.kernel().root.reset();
+  CheckUnknown(topless.Audit(), ViewGap::kTopUnknown);
 }
 
 TEST_CASE("what is not known on the kernel's side is counted, and no finding") {
-  const auto without = [](const std::function<void(KernelDomain&)>& forget) {
+  const auto without = [](ViewGap gap, const std::function<void(KernelDomain&)>& forget) {
     Scene scene;
     forget(scene.kernel());
     const AuditResult result = scene.Audit();
     CHECK(result.findings.empty());
-    CheckViews(result, 0, 0, 1);
+    CheckUnknown(result, gap);
   };
-  without([](KernelDomain& kernel) { kernel.root.reset(); });
-  without([](KernelDomain& kernel) { kernel.levels.reset(); });
-  without([](KernelDomain& kernel) { kernel.did.reset(); });
-  without([](KernelDomain& kernel) { kernel.did = uint16_t{0}; });  // given to no domain
+  without(ViewGap::kTopUnknown, [](KernelDomain& kernel) { kernel.root.reset(); });
+  without(ViewGap::kLevelsUnknown, [](KernelDomain& kernel) { kernel.levels.reset(); });
+  without(ViewGap::kIdUnknown, [](KernelDomain& kernel) { kernel.did.reset(); });
+  without(ViewGap::kIdUnset, [](KernelDomain& kernel) { kernel.did = uint16_t{0}; });
   Scene detached;
   detached.machine.inventory.devices[0].attached.reset();
   CheckViews(detached.Audit(), 0, 0, 0);
@@ -280,6 +304,26 @@ TEST_CASE("what is not known on the kernel's side is counted, and no finding") {
   filtered.options.devices = BdfFilter{};
   filtered.options.devices->bus = 5;
   CheckViews(filtered.Audit(), 0, 0, 0);
+}
+
+TEST_CASE("devices that are unknown for different reasons are grouped by them") {
+  Scene scene;
+  DeviceInventory& inventory = scene.machine.inventory;
+  inventory.devices[0].attached->unit.reset();
+  for (const uint8_t devfn : std::to_array<uint8_t>({0x10, 0x18, 0x20})) {
+    DeviceFacts device = inventory.devices[0];
+    device.bdf = Bdf{0, 0, devfn};
+    if (devfn == 0x18) device.attached->unit = "dmar9";
+    if (devfn == 0x20) device.attached.reset();
+    inventory.devices.push_back(device);
+  }
+  const AuditResult result = scene.Audit();
+  CheckViews(result, 0, 0, 3);
+  REQUIRE(result.views.gaps.size() == 2);
+  CHECK(result.views.gaps[0].gap == ViewGap::kUnitUnreadable);
+  CHECK(result.views.gaps[0].devices == std::vector<size_t>{0, 1});
+  CHECK(result.views.gaps[1].gap == ViewGap::kUnitMissing);
+  CHECK(result.views.gaps[1].devices == std::vector<size_t>{2});
 }
 
 TEST_CASE("in scalable mode the entry of requests without PASID counts, of either stage") {
