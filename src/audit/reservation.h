@@ -10,7 +10,8 @@
 namespace dmaudit {
 
 // Replaces the reservations by the user's where there are any; of the kernel's, those whose place
-// is known stay.
+// is known stay. Ranges that the dump has and the user does not give are rival claims of the user's
+// and each is named by "audit.reservation-replaced" (kNote).
 void SettleReservations(const AuditOptions& options, MachineState& machine, DiagnosticSink& sink);
 
 }  // namespace dmaudit

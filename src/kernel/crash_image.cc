@@ -29,14 +29,22 @@ SegmentRole RoleOf(const ImageSegment& segment, const Traces& traces) {
   if (traces.elf_headers && segment.range.first.value() == *traces.elf_headers) {
     return SegmentRole::kElfHeaders;
   }
-  if (traces.initrd_size && segment.loaded_bytes == *traces.initrd_size) {
-    return SegmentRole::kInitrd;
+  const bool initrd = traces.initrd_size && segment.loaded_bytes == *traces.initrd_size;
+  const bool kernel = traces.kernel_size && segment.loaded_bytes < *traces.kernel_size &&
+                      *traces.kernel_size - segment.loaded_bytes <= kMaxSetup;
+  if (initrd == kernel) return SegmentRole::kUnknown;
+  return initrd ? SegmentRole::kInitrd : SegmentRole::kKernel;
+}
+
+// The kernel and the initrd are told by their sizes; of two segments that fit, neither is known.
+void ForgetWhatIsAmbiguous(std::vector<ImageSegment>& segments) {
+  for (const SegmentRole role : {SegmentRole::kInitrd, SegmentRole::kKernel}) {
+    const auto has = [role](const ImageSegment& segment) { return segment.role == role; };
+    if (std::count_if(segments.begin(), segments.end(), has) < 2) continue;
+    for (ImageSegment& segment : segments) {
+      if (has(segment)) segment.role = SegmentRole::kUnknown;
+    }
   }
-  if (traces.kernel_size && segment.loaded_bytes < *traces.kernel_size &&
-      *traces.kernel_size - segment.loaded_bytes <= kMaxSetup) {
-    return SegmentRole::kKernel;
-  }
-  return SegmentRole::kUnknown;
 }
 
 }  // namespace
@@ -120,6 +128,7 @@ CrashImage ReadCrashImage(const KernelView& kernel, KernelVa address) {
     added.loaded_bytes = *loaded;
     added.role = RoleOf(added, traces);
   }
+  ForgetWhatIsAmbiguous(out.segments);
   std::sort(out.segments.begin(), out.segments.end(),
             [](const ImageSegment& a, const ImageSegment& b) { return a.range < b.range; });
   return out;

@@ -297,17 +297,6 @@ TEST_CASE("no reservation is a result; a reservation that is not known is a gap"
   CHECK(unknown.incomplete_because.size() == 1);
 }
 
-TEST_CASE("a reservation that is missed is no result, and no gap where the user gives one") {
-  Scene scene;
-  scene.machine.reservations->clear();
-  scene.sink.Incomplete("kernel.reservation-doubtful", "missed");
-  const AuditResult missed = scene.Audit();
-  CHECK(missed.findings.empty());
-  CHECK_FALSE(missed.complete());
-  scene.options.crashkernel = {kReserved};
-  CHECK(scene.Audit().complete());
-}
-
 TEST_CASE("a crash kernel that was not loaded is said, one that is not known to be is not") {
   Scene scene;
   scene.machine.crash_kernel_loaded = {false, Origin::kKernelObject, "test"};
@@ -316,30 +305,6 @@ TEST_CASE("a crash kernel that was not loaded is said, one that is not known to 
   CHECK_FALSE(result.has_findings());
   scene.machine.crash_kernel_loaded = {};
   CHECK(scene.Audit().findings.empty());
-}
-
-TEST_CASE("the user's ranges replace the kernel's") {
-  Scene scene;
-  scene.Map(0x5000, 0x10003000);
-  scene.options.crashkernel = {{PhysAddr(0x20000000), PhysAddr(0x2fffffff)}};
-  CHECK(scene.Audit().findings.empty());
-  scene.options.crashkernel.push_back({PhysAddr(0x10003fff), PhysAddr(0x10003fff)});
-  const AuditResult result = scene.Audit();
-  const Finding finding = Only(result, findings::kOverlapWritable);
-  CHECK(finding.overlap_bytes == 1);
-  CHECK((*result.machine.reservations)[1].range.chosen().origin == Origin::kUser);
-}
-
-TEST_CASE("with the user's ranges it is no gap that the kernel's are not known") {
-  Scene scene;
-  scene.machine.reservations.reset();
-  scene.sink.Incomplete("kernel.no-reservation", "crashk_res is excluded");
-  CHECK_FALSE(scene.Audit().complete());
-  Scene given;
-  given.machine.reservations.reset();
-  given.sink.Incomplete("kernel.no-reservation", "crashk_res is excluded");
-  given.options.crashkernel = {kReserved};
-  CHECK(given.Audit().complete());
 }
 
 TEST_CASE("a filter leaves other devices out") {

@@ -61,6 +61,28 @@ TEST_CASE("what kexec_file_load(2) left behind names the pieces") {
   CHECK(look.image->segments[3].role == SegmentRole::kElfHeaders);
 }
 
+TEST_CASE("a size that two pieces have names neither") {
+  const Look twins([](MachineScene& s) {
+    s.AddSegment(0x22000000, 0x8000, 0x7777);
+    s.AddSegment(0x23000000, 0x8000, 0x7777);
+    s.SetWord("kimage", "kimage.file_mode", 1);
+    s.SetWord("kimage", "kimage.initrd_buf_len", 0x7777);
+  });
+  const Look either([](MachineScene& s) {
+    s.AddSegment(0x22000000, 0x80000, 0x77777);
+    s.SetWord("kimage", "kimage.file_mode", 1);
+    s.SetWord("kimage", "kimage.initrd_buf_len", 0x77777);
+    s.SetWord("kimage", "kimage.kernel_buf_len", 0x77777 + 0x200);
+  });
+  for (const Look* look : {&twins, &either}) {
+    REQUIRE(look->image);
+    CHECK(look->image->complete);
+    for (const ImageSegment& segment : look->image->segments) {
+      CHECK(segment.role == SegmentRole::kUnknown);
+    }
+  }
+}
+
 TEST_CASE("an image that is not known in full says so") {
   // One more segment than the array holds.
   const Look many([](MachineScene& s) { s.SetWord("kimage", "kimage.nr_segments", 17); });
