@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """--acpi-dmar: a DMAR table beside what the kernel kept of it."""
 
+import os
 import struct
 import unittest
 
@@ -84,6 +85,57 @@ class AcpiDmarTest(CliTest):
         self.assertEqual([d["id"] for d in report["diagnostics"] if d not in whole["diagnostics"]],
                          ["kernel.acpi-table"])
         self.assertEqual(report["complete"], whole["complete"])
+
+    def test_hostile_tables_end_with_a_word_and_close_no_gap(self):
+        whole = run("--format", "json", fixture(RMRR)).json()
+        good = table(*as_the_kernel(whole))
+
+        def patched(at, layout, *values):
+            out = bytearray(good)
+            struct.pack_into(layout, out, at, *values)
+            out[9] = (out[9] - sum(out)) & 0xff
+            return bytes(out)
+
+        first = 48  # the first structure, a DRHD: its device scopes begin 16 bytes on
+        hostile = {
+            "a table of no bytes": patched(4, "<I", 0),
+            "a length that ends in the header": patched(4, "<I", 47),
+            "a length behind the file": patched(4, "<I", len(good) + 1),
+            "a length of four GiB": patched(4, "<I", 0xffffffff),
+            "cut inside a structure": good[:first + 9],
+            "nothing but a header": good[:48],
+            "a structure of no bytes": patched(first + 2, "<H", 0),
+            "a structure shorter than its head": patched(first + 2, "<H", 3),
+            "a structure shorter than its kind": patched(first + 2, "<H", 15),
+            "a structure behind the table": patched(first + 2, "<H", 0xffff),
+            "a device scope of no bytes": patched(first + 17, "<B", 0),
+            "a device scope without a path": patched(first + 17, "<B", 6),
+            "a path of half a step": patched(first + 17, "<B", 7),
+            "a device scope behind its structure": patched(first + 17, "<B", 0xfe),
+            "a device scope of no kind": patched(first + 16, "<B", 0),
+            "registers at zero": patched(first + 8, "<Q", 0),
+            "registers at the end of the address space": patched(first + 8, "<Q", (1 << 64) - 1),
+            "a kind that nobody knows": patched(first, "<H", 0xffff),
+            "bytes behind the table": good + b"\x1b[31m",
+        }
+        for name, content in hostile.items():
+            with self.subTest(name):
+                report = self.report(RMRR, content)
+                self.assertLessEqual(report["complete"], whole["complete"])
+                self.assertEqual([f["id"] for f in report["findings"]], [f["id"] for f in whole["findings"]])
+                self.assertNotEqual(report, whole)
+
+    def test_what_is_no_file_and_what_is_endless_is_refused(self):
+        folder = self.scratch()
+        pipe = folder / "pipe"
+        os.mkfifo(pipe)
+        large = folder / "large"
+        with open(large, "wb") as file:
+            file.write(b"DMAR")
+            file.truncate(1 << 30)
+        for given in (folder, pipe, large, "/dev/zero"):
+            with self.subTest(given):
+                self.cannot_run(run("--acpi-dmar", given, fixture(CLEAN)), "--acpi-dmar")
 
     def test_the_text_of_acpidump_is_refused_with_advice(self):
         path = self.scratch() / "dmar.txt"

@@ -99,6 +99,7 @@ _TRUTHS = (
     ("4, the Python walker, and containers among each other", ("oracle", "mappings", "container")),
     ("5, guest RAM", ("ram", "pages")),
     ("the driver's records of its domains, and the tables", ("views",)),
+    ("firmware's own DMAR table, beside the kernel's copies of it", ("acpi-dmar",)),
     ("every way to symbols, types and units, and to the kernel", ("roads", "no-note", "which")),
     ("verdict of the case, and the kind of tables its mode is about", ("verdict", "stages")),
     ("the checks notice planted defects", ("checks can fail",)),

@@ -240,6 +240,7 @@ class Run:
                             f"{found.detail}, exit {other_status} {reason}".strip())
         if mode.translates:
             yield from ways.roads(self._ask, first, said, report)
+            yield from ways.acpi_table(self._ask, first, said, self.folder, report)
         small = next(path for name, path in self.containers.items() if name.endswith("-zlib"))
         yield from ways.without_note(self._ask, small, self.folder)
         if cell.road == "hung":

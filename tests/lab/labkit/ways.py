@@ -3,6 +3,7 @@
 
 import importlib.util
 import json
+import struct
 
 from . import checks, dumps
 from .checks import Check
@@ -59,6 +60,30 @@ def without_note(ask, path, folder):
     copy.unlink()
     wrong = ROADS.note_missed(whole, report)
     yield Check("no-note", not wrong, wrong or "the text in memory gives the same report")
+
+
+def acpi_table(ask, path, said, folder, whole):
+    """Firmware's own DMAR table adds nothing to what the kernel kept of it, and a unit more is a gap."""
+    table = bytes.fromhex("".join(said.get("dmar", [])))
+    file = folder / "dmar.dat"
+
+    def with_table(content):
+        file.write_bytes(content)
+        report = _report(ask, path, "--acpi-dmar", file)
+        file.unlink()
+        return report
+
+    given = with_table(table)
+    differ = sorted(key for key in whole.keys() | given.keys() if whole.get(key) != given.get(key))
+    declared = len(whole["firmware_scopes"]["scopes"])
+    yield Check("acpi-dmar", not differ and declared > 0,
+                f"differs in {', '.join(differ)}" if differ else f"{len(table)} bytes, {declared} structures agree")
+    more = bytearray(table + struct.pack("<HHBBHQ", 0, 16, 0, 0, 0, 0xfed9f000))
+    struct.pack_into("<I", more, 4, len(more))
+    more[9] = (more[9] - sum(more)) & 0xff
+    other = with_table(more)
+    yield Check("acpi-dmar.missing", not other["complete"] and len(other["firmware_scopes"]["scopes"]) == declared + 1,
+                f"a unit that the dump lacks: complete {other['complete']}")
 
 
 def second_kernel(ask, path, whole):
