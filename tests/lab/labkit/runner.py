@@ -233,7 +233,7 @@ class Run:
                 yield Check(f"container.{name}", not missing,
                             f"pages were left out, said so: exit 3, {len(other)} of {len(rows)} rows, "
                             f"{len(missing)} that the full dump does not have")
-            elif rows or other_status != 0:
+            elif rows or other_status != row_status:
                 found = checks.same_rows(f"container.{name}", other, rows)[0]
                 reason = error.splitlines()[-1][:120] if error else ""
                 yield Check(found.name, found.good and other_status == row_status,
