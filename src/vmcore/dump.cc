@@ -94,8 +94,8 @@ Result<Dump> OpenFile(Unwrapped& file, DiagnosticSink& sink) {
 }
 
 Result<Dump> OpenFiles(DumpFiles group, DiagnosticSink& sink) {
-  Result<Dump> dump =
-      group.kdump.empty() ? OpenFile(group.files[0], sink) : OpenKdumpFiles(group.kdump, sink);
+  Result<Dump> dump = group.kdump.empty() ? OpenFile(group.files[0], sink)
+                                          : OpenKdumpFiles(std::move(group.kdump), sink);
   if (!dump) return dump;
   bool flattened = false;
   for (const Unwrapped& file : group.files) {

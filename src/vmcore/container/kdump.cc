@@ -310,7 +310,7 @@ Result<Dump> OpenKdump(std::shared_ptr<const ByteSource> source, const std::stri
   return OpenKdumpFiles({{path, std::move(source), *std::move(header)}}, sink);
 }
 
-Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink& sink) {
+Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) {
   const KdumpFile& first = files[0];
   const KdumpHeader& header = first.header;
   Dump dump;
@@ -328,8 +328,7 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
   if (!bitmaps) return tl::unexpected(bitmaps.error());
   dump.info.incomplete = bitmaps->unwritten || bitmaps->stored.known() < header.max_mapnr;
   uint32_t status = 0;
-  std::vector<uint64_t> doubtful_from;
-  for (const KdumpFile& file : files) {
+  for (KdumpFile& file : files) {
     status |= file.header.status;
     if (&file != &first) {
       if (Status same = CompareBitmaps(file, first, *bitmaps); !same) {
@@ -344,11 +343,10 @@ Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink&
     const Result<uint64_t> doubtful = CheckBitCount(file, *bitmaps, sink);
     if (!doubtful) return tl::unexpected(doubtful.error());
     dump.info.incomplete |= *doubtful != UINT64_MAX;
-    doubtful_from.push_back(*doubtful);
+    file.doubtful_from = *doubtful;
   }
   dump.info.compression = CompressionName(status);
-  const std::vector<KdumpPart> parts =
-      ArrangeKdumpParts(files, doubtful_from, bitmaps->stored, sink);
+  const std::vector<KdumpPart> parts = ArrangeKdumpParts(files, bitmaps->stored, sink);
   uint64_t served = 0;
   for (const KdumpPart& part : parts) {
     served += bitmaps->stored.Rank(part.end) - bitmaps->stored.Rank(part.first);

@@ -21,7 +21,7 @@ Result<Dump> OpenKdump(std::shared_ptr<const ByteSource> source, const std::stri
                        DiagnosticSink& sink);
 
 // The same for files whose headers are read: one, or several parts of one dump (SameSplitDump).
-Result<Dump> OpenKdumpFiles(const std::vector<KdumpFile>& files, DiagnosticSink& sink);
+Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink);
 
 }  // namespace dmaudit
 

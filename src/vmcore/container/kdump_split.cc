@@ -34,7 +34,6 @@ bool SameSplitDump(const KdumpHeader& a, const KdumpHeader& b) {
 }
 
 std::vector<KdumpPart> ArrangeKdumpParts(const std::vector<KdumpFile>& files,
-                                         const std::vector<uint64_t>& doubtful_from,
                                          const PageBitmap& stored, DiagnosticSink& sink) {
   // Between two neighbouring borders every frame is in the same files.
   std::vector<uint64_t> borders = {0, files[0].header.max_mapnr};
@@ -67,7 +66,7 @@ std::vector<KdumpPart> ArrangeKdumpParts(const std::vector<KdumpFile>& files,
                      .limit = file.header.end_frame,
                      .first = first,
                      .end = end,
-                     .doubtful_from = doubtful_from[static_cast<size_t>(&file - files.data())]});
+                     .doubtful_from = file.doubtful_from});
   }
   return parts;
 }

@@ -21,6 +21,7 @@ struct KdumpFile {
   std::string path;
   std::shared_ptr<const ByteSource> source;
   KdumpHeader header;
+  uint64_t doubtful_from = UINT64_MAX;  // of its KdumpPart
 };
 
 // Whether both are parts of one split dump, as far as their main headers tell.
@@ -29,9 +30,8 @@ bool SameSplitDump(const KdumpHeader& a, const KdumpHeader& b);
 // Which file serves which page frames, ascending and disjoint. Frames that no file has, and frames
 // that several have (nothing says which of them is right), are served by none and reported, by the
 // names of the files; `stored` tells whether a page is lost with them. One whole dump is served as
-// it is. `doubtful_from` is KdumpPart's, by the number of the file.
+// it is.
 std::vector<KdumpPart> ArrangeKdumpParts(const std::vector<KdumpFile>& files,
-                                         const std::vector<uint64_t>& doubtful_from,
                                          const PageBitmap& stored, DiagnosticSink& sink);
 
 }  // namespace dmaudit
