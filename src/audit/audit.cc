@@ -98,8 +98,7 @@ std::optional<DomainType> TypeOf(const AuditedDevice& entry, const DeviceInvento
 
 bool HeldByUser(const AuditedDevice& entry, const DeviceInventory& inventory) {
   if (!entry.facts) return false;
-  const std::optional<DomainType> type =
-      entry.without_pasid() ? std::nullopt : TypeOf(entry, inventory);
+  const std::optional<DomainType> type = TypeOf(entry, inventory);
   return (type && IsUsers(*type)) || HeldByUser(inventory.devices[*entry.facts], inventory);
 }
 

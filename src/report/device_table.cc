@@ -152,14 +152,27 @@ class Distinct {
   std::vector<std::string> texts_;
 };
 
-// Whether an entry of the device would have been met: the unit that the kernel has it behind was
-// walked, or where that is not known all were.
-bool EntryWouldShow(const AuditResult& result, const DeviceFacts& device) {
-  const bool named = device.attached && device.attached->unit;
+// Takes the place of one more row, or counts it as left out.
+bool Fits(DeviceRows& rows, size_t& limit) {
+  if (limit == 0) {
+    ++rows.left_out;
+    return false;
+  }
+  --limit;
+  return true;
+}
+
+// The name of the unit that the kernel has the device behind, as far as that is known.
+std::optional<std::string> UnitOf(const DeviceFacts& device) {
+  return device.attached ? device.attached->unit : std::nullopt;
+}
+
+// Whether an entry of the device would have been met: that unit was walked, or where it is not
+// known all were.
+bool EntryWouldShow(const AuditResult& result, const std::optional<std::string>& behind) {
   return !result.units.empty() &&
          std::all_of(result.units.begin(), result.units.end(), [&](const AuditedUnit& unit) {
-           return unit.status == UnitStatus::kWalked ||
-                  (named && unit.state.name != *device.attached->unit);
+           return unit.status == UnitStatus::kWalked || (behind && unit.state.name != *behind);
          });
 }
 
@@ -169,12 +182,12 @@ void ForEachWithoutEntry(const AuditResult& result, Add add) {
   for (size_t i = 0; i < result.coverage.size(); ++i) {
     const DeviceFacts& device = result.machine.inventory.devices[i];
     if (!device.bdf || (result.filter && !result.filter->Matches(*device.bdf))) continue;
+    const std::optional<std::string> behind = UnitOf(device);
     if (result.coverage[i] == Coverage::kNone) {
       add(device, std::string("none"), "all memory, untranslated (behind no unit)");
     } else if (result.coverage[i] == Coverage::kUnit && EntriesOf(result, *device.bdf).empty() &&
-               EntryWouldShow(result, device)) {
-      const bool named = device.attached && device.attached->unit;
-      add(device, named ? Safe(*device.attached->unit) : std::string("-"),
+               EntryWouldShow(result, behind)) {
+      add(device, behind ? Safe(*behind) : std::string("-"),
           result.complete() ? "no live entry" : "no live entry seen");
     }
   }
@@ -213,11 +226,7 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
   DeviceRows rows{
       TextTable({"device", "pasid", "driver", "group", "type", "master", "unit", "did", "reach"})};
   for (const AuditedDevice& device : result.devices) {
-    if (limit == 0) {
-      ++rows.left_out;
-      continue;
-    }
-    --limit;
+    if (!Fits(rows, limit)) continue;
     const AuditedDomain& domain = result.domains[device.domain];
     const DeviceFacts* facts = FactsOf(result, device.facts);
     rows.table.AddRow({ToString(device.bdf),
@@ -227,11 +236,7 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
                        std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
   ForEachWithoutEntry(result, [&](const DeviceFacts& device, std::string unit, const char* reach) {
-    if (limit == 0) {
-      ++rows.left_out;
-      return;
-    }
-    --limit;
+    if (!Fits(rows, limit)) return;
     rows.table.AddRow({ToString(*device.bdf), "-", DriverText(&device),
                        GroupText(GroupOf(result, &device)), TypeText(result, &device),
                        MasterText(result, &device), std::move(unit), "-", reach});
@@ -249,11 +254,7 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
       by_group[facts != nullptr ? facts->group : std::nullopt].push_back(index);
     }
     for (const auto& [group, members] : by_group) {
-      if (limit == 0) {
-        ++rows.left_out;
-        continue;
-      }
-      --limit;
+      if (!Fits(rows, limit)) continue;
       std::vector<DeviceRef> devices;
       Distinct drivers, types, states;
       bool device_tlb = false;
@@ -273,11 +274,7 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
     }
   }
   ForEachWithoutEntry(result, [&](const DeviceFacts& device, std::string unit, const char* reach) {
-    if (limit == 0) {
-      ++rows.left_out;
-      return;
-    }
-    --limit;
+    if (!Fits(rows, limit)) return;
     rows.table.AddRow({ToString(*device.bdf), DriverText(&device),
                        GroupText(GroupOf(result, &device)), TypeText(result, &device),
                        MasterText(result, &device), std::move(unit), "-", reach});
@@ -289,11 +286,7 @@ DeviceRows InventoryTable(const AuditResult& result, size_t limit) {
   DeviceRows rows{TextTable(
       {"device", "id", "class", "driver", "group", "type", "default", "master", "services"})};
   for (const DeviceFacts& device : result.machine.inventory.devices) {
-    if (limit == 0) {
-      ++rows.left_out;
-      continue;
-    }
-    --limit;
+    if (!Fits(rows, limit)) continue;
     const IommuGroup* group = GroupOf(result, &device);
     rows.table.AddRow(
         {Safe(device.name), IdText(device), device.class_code ? ClassText(*device.class_code) : "-",
