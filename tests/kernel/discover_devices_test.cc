@@ -7,26 +7,22 @@
 #include <optional>
 #include <vector>
 
-#include "kernel/machine.h"
-#include "support/machine_scene.h"
+#include "support/machine_look.h"
 
 namespace dmaudit {
 namespace {
 
 using test::MachineScene;
 
-struct Look {
+struct Look : test::Look {
   explicit Look(const std::function<void(MachineScene&)>& before = nullptr,
-                const std::function<void(MachineScene&)>& after = nullptr) {
-    if (before) before(scene);
-    scene.Build();
-    if (after) after(scene);
-    Result<MachineState> found = scene.Discover();
-    REQUIRE_MESSAGE(found, (found ? "" : found.error().message));
-    inventory = std::move(found->inventory);
+                const std::function<void(MachineScene&)>& after = nullptr)
+      : test::Look(before, after), inventory(state.inventory) {
     // Facts of devices hide no DMA, whatever happens to them.
     CHECK_FALSE(scene.sink.incomplete());
   }
+  Look(const Look&) = delete;
+  Look& operator=(const Look&) = delete;
   const DeviceFacts& device(size_t i = 0) const {
     REQUIRE(inventory.devices.size() > i);
     return inventory.devices[i];
@@ -37,8 +33,7 @@ struct Look {
     return inventory.groups[*device(i).group];
   }
 
-  MachineScene scene;
-  DeviceInventory inventory;
+  const DeviceInventory& inventory;
 };
 
 TEST_CASE("a device with everything the kernel knows of it") {

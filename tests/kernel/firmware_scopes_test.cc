@@ -5,27 +5,23 @@
 
 #include <functional>
 
-#include "kernel/machine.h"
-#include "support/machine_scene.h"
+#include "support/machine_look.h"
 
 namespace dmaudit {
 namespace {
 
 using test::MachineScene;
 
-struct Look {
+struct Look : test::Look {
   explicit Look(const std::function<void(MachineScene&)>& after = nullptr,
-                const std::function<void(MachineScene&)>& before = nullptr) {
-    if (before) before(scene);
-    scene.Build();
-    if (after) after(scene);
-    Result<MachineState> found = scene.Discover();
-    REQUIRE(found);
-    scopes = std::move(found->scopes);
+                const std::function<void(MachineScene&)>& before = nullptr)
+      : test::Look(before, after), scopes(state.scopes) {
     CHECK_FALSE(scene.sink.incomplete());
   }
-  MachineScene scene;
-  FirmwareScopes scopes;
+  Look(const Look&) = delete;
+  Look& operator=(const Look&) = delete;
+
+  const FirmwareScopes& scopes;
 };
 
 TEST_CASE("what firmware declared, list by list") {
