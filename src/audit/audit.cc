@@ -167,7 +167,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   // Where a reservation is missed, that there is none is no fact to report.
   const bool none = result.machine.reservations && result.machine.reservations->empty();
   if (!none || !sink.incomplete("kernel.reservation-doubtful")) builder.AddCrashKernel();
-  builder.Add(CheckReservedRegions(result, attachments.rules, session));
+  builder.Add(CheckReservedRegions(result, attachments.rules, session, sink));
   for (ViewFinding& view : CompareViews(result, session))
     builder.Add(std::move(view.finding), view.entry);
   result.findings = builder.Take();

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "base/diagnostics.h"
 #include "base/ranges.h"
 #include "base/text.h"
 #include "dmar/walk.h"
@@ -18,6 +19,8 @@ namespace {
 constexpr uint64_t kMaxEntries = uint64_t{1} << 24;
 // Findings per kind; machines have a few regions.
 constexpr size_t kMaxFindings = 64;
+// Devices behind bridges, over all regions: lists of a damaged dump can name every bridge for each.
+constexpr size_t kMaxBehindBridges = size_t{1} << 20;
 
 // How much of a region a domain maps at its own address, for reading and writing.
 class RegionVisitor : public RangeVisitor {
@@ -46,8 +49,17 @@ class RegionVisitor : public RangeVisitor {
 class RegionChecker {
  public:
   RegionChecker(const AuditResult& result, const std::vector<UnitRules>& rules,
-                MemorySession& session)
-      : result_(result), rules_(rules), session_(session) {}
+                MemorySession& session, DiagnosticSink& sink)
+      : result_(result), rules_(rules), session_(session), sink_(sink) {
+    for (const DeviceFacts& device : result.machine.inventory.devices) {
+      if (!device.bdf || !device.path) continue;
+      // The first is the device, or the physical function of a virtual one: a region of that is
+      // for that alone.
+      for (size_t i = 1; i < device.path->size(); ++i) {
+        behind_[(*device.path)[i]].push_back(*device.bdf);
+      }
+    }
+  }
 
   std::vector<Finding> Check() {
     for (const FirmwareScope& scope : result_.machine.scopes.scopes) {
@@ -61,10 +73,32 @@ class RegionChecker {
   }
 
  private:
-  // Requests without PASID of the region's devices.
-  std::vector<size_t> DevicesOf(const FirmwareScope& scope) const {
-    std::vector<size_t> devices;
+  // The devices that firmware names, and what is behind the bridges among them: the kernel maps a
+  // region for those too (is_downstream_to_pci_bridge() in its drivers/iommu/intel/iommu.c).
+  std::vector<Bdf> RequestersOf(const FirmwareScope& scope) {
+    std::vector<Bdf> requesters = scope.devices;
     for (const Bdf& bdf : scope.devices) {
+      const auto behind = behind_.find(bdf);
+      if (behind == behind_.end()) continue;
+      const size_t taken = std::min(behind->second.size(), kMaxBehindBridges - behind_bridges_);
+      behind_bridges_ += taken;
+      if (taken < behind->second.size() && !std::exchange(limit_told_, true)) {
+        sink_.Note("audit.region-limit",
+                   "RMRRs: of devices behind bridges only the first {} were looked at",
+                   kMaxBehindBridges);
+      }
+      requesters.insert(requesters.end(), behind->second.begin(),
+                        behind->second.begin() + static_cast<ptrdiff_t>(taken));
+    }
+    std::sort(requesters.begin(), requesters.end());
+    requesters.erase(std::unique(requesters.begin(), requesters.end()), requesters.end());
+    return requesters;
+  }
+
+  // Requests without PASID of the region's devices.
+  std::vector<size_t> DevicesOf(const FirmwareScope& scope) {
+    std::vector<size_t> devices;
+    for (const Bdf& bdf : RequestersOf(scope)) {
       const EntryRange entries = EntriesOf(result_, bdf);
       for (size_t i = entries.first; i < entries.end; ++i) {
         if (result_.devices[i].without_pasid()) devices.push_back(i);
@@ -157,17 +191,21 @@ class RegionChecker {
   const AuditResult& result_;
   const std::vector<UnitRules>& rules_;
   MemorySession& session_;
+  DiagnosticSink& sink_;
   WalkBudget budget_{kMaxEntries};
   std::vector<Finding> findings_;
   std::map<const FindingKind*, size_t> told_;
+  std::map<Bdf, std::vector<Bdf>> behind_;  // by bridge: the devices behind it
+  size_t behind_bridges_ = 0;
+  bool limit_told_ = false;
 };
 
 }  // namespace
 
 std::vector<Finding> CheckReservedRegions(const AuditResult& result,
                                           const std::vector<UnitRules>& rules,
-                                          MemorySession& session) {
-  return RegionChecker(result, rules, session).Check();
+                                          MemorySession& session, DiagnosticSink& sink) {
+  return RegionChecker(result, rules, session, sink).Check();
 }
 
 }  // namespace dmaudit

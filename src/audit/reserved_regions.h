@@ -8,16 +8,17 @@
 
 #include "audit/audit.h"
 #include "audit/finding.h"
+#include "base/diagnostics.h"
 #include "dmar/rules.h"
 #include "vmcore/memory/session.h"
 
 namespace dmaudit {
 
 // `rules` has one element per unit of `result`, whose domains were walked: damage of their tables
-// has been reported.
+// has been reported. A note ("audit.region-limit") where not every device was looked at.
 std::vector<Finding> CheckReservedRegions(const AuditResult& result,
                                           const std::vector<UnitRules>& rules,
-                                          MemorySession& session);
+                                          MemorySession& session, DiagnosticSink& sink);
 
 }  // namespace dmaudit
 

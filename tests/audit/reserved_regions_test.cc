@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "support/legacy_machine.h"
 
 namespace dmaudit {
@@ -45,6 +49,56 @@ TEST_CASE("a region that is not mapped in full") {
     scene.machine.inventory.groups[0].domain = DomainType::kDma;
     CHECK(scene.Audit().findings.size() == 1);
   }
+}
+
+TEST_CASE(
+    "a region of a bridge is for what is behind it, one of a physical function for that alone") {
+  const Bdf own{0, 0, 0x08};
+  const Bdf bridge{0, 0, 0x10};
+  const Bdf other{0, 0, 0x18};
+  const auto audit = [&](std::vector<Bdf> path, Bdf named) {
+    Scene scene;
+    scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f000fff)};
+    scene.machine.scopes.scopes[0].devices = {named};
+    DeviceFacts& device = scene.AddFacts();
+    device.path = std::move(path);
+    return scene.Audit();
+  };
+  const Finding finding = Only(audit({own, other, bridge}, bridge), findings::kRegionNotMapped);
+  REQUIRE(finding.devices.size() == 1);
+  CHECK(finding.devices[0].bdf == own);
+  Only(audit({own, bridge, other}, bridge), findings::kRegionNotMapped);
+  CHECK(audit({own, other}, bridge).findings.empty());
+  // The function that `own` is a virtual one of.
+  CHECK(audit({other, bridge}, other).findings.empty());
+  Only(audit({other, bridge}, bridge), findings::kRegionNotMapped);
+  // Named beside its bridge: still one device.
+  Scene scene;
+  scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f000fff)};
+  scene.machine.scopes.scopes[0].devices = {bridge, own};
+  scene.AddFacts().path = {own, bridge};
+  CHECK(Only(scene.Audit(), findings::kRegionNotMapped).devices.size() == 1);
+}
+
+TEST_CASE("regions whose bridges have more devices behind them than are looked at") {
+  const auto noted = [](size_t devices) {
+    Scene scene;
+    const Bdf bridge{0, 0, 0x10};
+    scene.machine.scopes.scopes.assign(16, Region(0x7f000000, 0x7f000fff));
+    for (FirmwareScope& scope : scene.machine.scopes.scopes) scope.devices = {bridge};
+    scene.AddFacts();
+    for (size_t i = 0; i < devices; ++i) {
+      DeviceFacts& device = scene.machine.inventory.devices.emplace_back();
+      device.bdf = Bdf{1, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)};
+      device.path = {*device.bdf, bridge};
+    }
+    scene.Audit();
+    return std::any_of(scene.sink.diagnostics().begin(), scene.sink.diagnostics().end(),
+                       [](const Diagnostic& said) { return said.id == "audit.region-limit"; });
+  };
+  CHECK_FALSE(noted(65535));
+  CHECK_FALSE(noted(65536));
+  CHECK(noted(65537));
 }
 
 TEST_CASE("a region in RAM, and one over the crash kernel") {
