@@ -77,8 +77,9 @@ struct AuditedDevice {
   bool without_pasid() const { return !pasid || pasid->value == 0; }
 };
 
-// Devices that the kernel attached to page tables, by whether the entries of the hardware say the
-// same (audit/view_comparison.h): attached = agree + differ + unknown.
+// Devices that the kernel attached to a domain, or may have (ViewGap::kRecordUnread), by whether
+// the entries of the hardware say the same (audit/view_comparison.h): attached = agree + differ +
+// unknown.
 struct ViewCounts {
   uint64_t attached = 0;
   uint64_t agree = 0;

@@ -52,7 +52,7 @@ class Comparer {
   std::vector<ViewFinding> Compare() {
     const std::vector<DeviceFacts>& devices = result_.machine.inventory.devices;
     for (size_t i = 0; i < devices.size(); ++i) {
-      if (!devices[i].attached || !devices[i].bdf) continue;
+      if (!devices[i].bdf || !(devices[i].attached || MayBeAttached(devices[i]))) continue;
       if (result_.filter && !result_.filter->Matches(*devices[i].bdf)) continue;
       ++result_.views.attached;
       const Outcome outcome = CompareDevice(i);
@@ -68,8 +68,14 @@ class Comparer {
   }
 
  private:
+  // Without a unit nothing attaches it, and what could not be read was another driver's.
+  bool MayBeAttached(const DeviceFacts& facts) const {
+    return facts.attachment_unread && !result_.units.empty();
+  }
+
   Outcome CompareDevice(size_t index) {
     const DeviceFacts& facts = result_.machine.inventory.devices[index];
+    if (!facts.attached) return Outcome::Unknown(ViewGap::kRecordUnread);
     const std::vector<size_t> units = UnitsOf(*facts.attached);
     if (units.size() != 1) {
       return Outcome::Unknown(!facts.attached->unit ? ViewGap::kUnitUnreadable

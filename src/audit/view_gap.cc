@@ -12,6 +12,8 @@ struct Words {
 // A switch, so that a reason without words does not compile.
 Words Of(ViewGap gap) {
   switch (gap) {
+    case ViewGap::kRecordUnread:
+      return {"record-unread", "the driver's record of the device could not be read"};
     case ViewGap::kUnitUnreadable:
       return {"unit-unreadable", "the kernel's structure of the unit could not be read"};
     case ViewGap::kUnitMissing:

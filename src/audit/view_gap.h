@@ -11,6 +11,7 @@
 namespace dmaudit {
 
 enum class ViewGap : uint8_t {
+  kRecordUnread,     // the driver's record of the device: whether it is attached is not known
   kUnitUnreadable,   // the driver's record of the device leads to no unit's name
   kUnitMissing,      // to a name that no unit has
   kUnitAmbiguous,    // to one that more than one has

@@ -20,10 +20,17 @@ class Reader {
  public:
   Reader(const KernelView& kernel, DeviceMembers& members) : kernel_(kernel), members_(members) {}
 
+  Attachment AttachmentOf(const StructView& device, const IommuGroup* group) {
+    Attachment attachment;
+    attachment.domain = AttachedTo(device, group);
+    attachment.unread = !attachment.domain && unread_;
+    return attachment;
+  }
+
   std::optional<KernelDomain> AttachedTo(const StructView& device, const IommuGroup* group) {
     const std::optional<StructView> info = InfoOf(device);
     if (!info) return std::nullopt;
-    const auto pointer = Integer(*info, "domain");
+    const auto pointer = Link(*info, "domain");
     if (!pointer) return std::nullopt;
     if (*pointer == 0) return WithoutTables(*info, group);
     KernelDomain attached;
@@ -71,19 +78,26 @@ class Reader {
     return members_.Integer(view, path);
   }
 
+  // A member on the way from the device to its domain: without it, whether there is one is unknown.
+  std::optional<uint64_t> Link(const StructView& view, std::string_view path) {
+    const std::optional<uint64_t> value = Integer(view, path);
+    if (!value && view.Has(path)) unread_ = true;
+    return value;
+  }
+
   // The VT-d driver's data of a device (struct device_domain_info).
   std::optional<StructView> InfoOf(const StructView& device) {
     std::optional<uint64_t> pointer;
-    if (const auto holder = Integer(device, "iommu"); holder && *holder != 0) {
-      pointer = Integer(View(KernelVa(*holder), "dev_iommu"), "priv");
+    if (const auto holder = Link(device, "iommu"); holder && *holder != 0) {
+      pointer = Link(View(KernelVa(*holder), "dev_iommu"), "priv");
     }
-    if (!pointer || *pointer == 0) pointer = Integer(device, "archdata.iommu");
+    if (!pointer || *pointer == 0) pointer = Link(device, "archdata.iommu");
     if (!pointer || *pointer == 0 || *pointer == kDummyInfo || *pointer == kDeferredInfo) {
       return std::nullopt;
     }
     const StructView info = View(KernelVa(*pointer), "device_domain_info");
     // Other drivers keep other things there; this one points back.
-    if (Integer(info, "dev") != PointedBackTo(device)) return std::nullopt;
+    if (Link(info, "dev") != PointedBackTo(device)) return std::nullopt;
     return info;
   }
 
@@ -239,13 +253,14 @@ class Reader {
 
   const KernelView& kernel_;
   DeviceMembers& members_;
+  bool unread_ = false;
 };
 
 }  // namespace
 
-std::optional<KernelDomain> ReadAttachedDomain(const KernelView& kernel, DeviceMembers& members,
-                                               const StructView& device, const IommuGroup* group) {
-  return Reader(kernel, members).AttachedTo(device, group);
+Attachment ReadAttachedDomain(const KernelView& kernel, DeviceMembers& members,
+                              const StructView& device, const IommuGroup* group) {
+  return Reader(kernel, members).AttachmentOf(device, group);
 }
 
 AttachedServices ReadAttachedServices(const KernelView& kernel, DeviceMembers& members,

@@ -13,10 +13,13 @@
 
 namespace dmaudit {
 
-// `device` is the struct device; `group` may be null. Nothing where the device is attached to
-// nothing, or that is not known.
-std::optional<KernelDomain> ReadAttachedDomain(const KernelView& kernel, DeviceMembers& members,
-                                               const StructView& device, const IommuGroup* group);
+struct Attachment {
+  std::optional<KernelDomain> domain;  // nothing when the device is attached to none
+  bool unread = false;  // the record could not be read: `domain` is nothing, and that says nothing
+};
+// `device` is the struct device; `group` may be null.
+Attachment ReadAttachedDomain(const KernelView& kernel, DeviceMembers& members,
+                              const StructView& device, const IommuGroup* group);
 
 // The requester id under which the driver attached a device that is not PCI.
 std::optional<Bdf> ReadAttachedRequester(const KernelView& kernel, DeviceMembers& members,

@@ -87,7 +87,8 @@ struct DeviceFacts {
   std::optional<size_t> group;          // index into DeviceInventory::groups
   // Attached by the driver, and to what; nothing when it is not attached, or that is not known.
   std::optional<KernelDomain> attached;
-  KernelVa address;  // of its struct pci_dev, struct device where it is no PCI
+  bool attachment_unread = false;  // the driver's record of it could not be read
+  KernelVa address;                // of its struct pci_dev, struct device where it is no PCI
 };
 
 struct DeviceInventory {

@@ -247,8 +247,10 @@ class DeviceReader {
     if (const auto group = Integer(device, "iommu_group"); group && *group != 0) {
       facts.group = GroupAt(KernelVa(*group));
     }
-    facts.attached = ReadAttachedDomain(kernel_, members_, device,
-                                        facts.group ? &inventory_.groups[*facts.group] : nullptr);
+    Attachment attachment = ReadAttachedDomain(
+        kernel_, members_, device, facts.group ? &inventory_.groups[*facts.group] : nullptr);
+    facts.attached = std::move(attachment.domain);
+    facts.attachment_unread = attachment.unread;
   }
 
   // Up to 4.10 struct pci_dev tells of ATS alone: the driver's own record has all three.

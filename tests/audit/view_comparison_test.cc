@@ -103,6 +103,21 @@ TEST_CASE("views that agree are no finding") {
   CHECK(result.complete());
 }
 
+TEST_CASE("a device whose record could not be read is unknown, on a machine with a unit") {
+  Scene scene;
+  DeviceFacts& device = scene.machine.inventory.devices[0];
+  device.attached.reset();
+  CheckViews(scene.Audit(), 0, 0, 0);  // attached to nothing
+  device.attachment_unread = true;
+  CheckUnknown(scene.Audit(), ViewGap::kRecordUnread);
+  device.bdf.reset();
+  CheckViews(scene.Audit(), 0, 0, 0);
+  device.bdf = Bdf{0, 0, 8};
+  scene.machine.units.clear();
+  scene.machine.iommu = IommuPresence::kNone;
+  CheckViews(scene.Audit(), 0, 0, 0);
+}
+
 TEST_CASE("another table, another number of levels, another id") {
   Scene table;
   table.kernel().root = PhysAddr(table.top.value() + 0x1000);

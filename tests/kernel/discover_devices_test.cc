@@ -470,6 +470,32 @@ TEST_CASE("the driver's data points back to a struct pci_dev or to the struct de
   }
 }
 
+TEST_CASE("a record that cannot be read is not one of a device attached to nothing") {
+  const auto look = [](const std::function<void(MachineScene&)>& change) {
+    return Look(nullptr, [&](MachineScene& s) {
+      s.Attach(0xb000000, 3);
+      change(s);
+    });
+  };
+  const Look sound = look([](MachineScene&) {});
+  CHECK(sound.device().attached);
+  CHECK_FALSE(sound.device().attachment_unread);
+  for (const char* object : {"holder", "info"}) {
+    CAPTURE(object);
+    const Look lost = look([&](MachineScene& s) { s.SetState(object, ByteState::kLost); });
+    CHECK_FALSE(lost.device().attached);
+    CHECK(lost.device().attachment_unread);
+    CHECK_FALSE(lost.scene.sink.diagnostics().empty());
+  }
+  // Known to be attached to nothing, and data of another driver.
+  const Look none = look([](MachineScene& s) { s.SetWord("holder", "dev_iommu.priv", 0); });
+  CHECK_FALSE(none.device().attached);
+  CHECK_FALSE(none.device().attachment_unread);
+  const Look other = look([](MachineScene& s) { s.SetWord("info", "device_domain_info.dev", 0); });
+  CHECK_FALSE(other.device().attached);
+  CHECK_FALSE(other.device().attachment_unread);
+}
+
 TEST_CASE("records that lead nowhere give no id") {
   const auto id = [](const std::function<void(MachineScene&)>& change) {
     const Look look(nullptr, [&](MachineScene& s) {
