@@ -153,7 +153,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
   }
 
   const std::vector<PhysRange> ram = WholeRamPages(result.machine.system_ram.value_or({}));
-  FindingBuilder builder(result, attachments.rules, session);
+  FindingBuilder builder(result, attachments.rules, states, session);
   DomainWalker walker(result, attachments.rules, ram, session, sink);
   for (size_t i = 0; i < result.domains.size(); ++i) {
     if (result.domains[i].space.stage == Stage::kPassThrough) continue;
@@ -161,8 +161,9 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
     // A domain that reaches everything is one finding, never thousands of overlaps.
     if (result.domains[i].identity != IdentityKind::kWhole) builder.AddOverlaps(i, overlaps);
   }
-  builder.AddReach();
   result.coverage = CoverageOf(result);
+  result.untranslated = FindUntranslatedDevices(result);
+  builder.AddReach();
   builder.Add(CheckCoverage(result, states, sink));
   // Where a reservation is missed, that there is none is no fact to report.
   const bool none = result.machine.reservations && result.machine.reservations->empty();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "audit/finding.h"
+#include "audit/untranslated_devices.h"
 #include "audit/view_gap.h"
 #include "base/diagnostics.h"
 #include "base/ids.h"
@@ -109,10 +110,11 @@ struct AuditResult {
   std::optional<BdfFilter> filter;
   std::vector<AuditedUnit> units;
   std::vector<AuditedDomain> domains;
-  std::vector<AuditedDevice> devices;  // in device, then PASID, then unit order
-  std::vector<Coverage> coverage;      // of MachineState::inventory.devices, in its order
-  std::vector<Finding> findings;       // most severe first
-  WalkAccounting accounting;           // of all entries
+  std::vector<AuditedDevice> devices;            // in device, then PASID, then unit order
+  std::vector<Coverage> coverage;                // of MachineState::inventory.devices, in its order
+  std::vector<UntranslatedDevice> untranslated;  // devices without entries that reach all memory
+  std::vector<Finding> findings;                 // most severe first
+  WalkAccounting accounting;                     // of all entries
   ViewCounts views;
   uint64_t pages_read = 0;
 

@@ -79,6 +79,7 @@ struct Finding {
   // Subject; what does not apply is empty.
   std::vector<std::string> units;
   std::vector<DeviceRef> devices;
+  bool devices_open = false;  // it holds for others too, which are not known
   std::optional<DomainId> domain;
   std::optional<ReservationKind> reservation;
   std::optional<PhysRange> reserved;

@@ -22,10 +22,11 @@ const FindingKind& OverlapKind(ReservationKind reservation, bool writable, bool 
   return held ? findings::kOverlapCmaHeld : findings::kOverlapCma;
 }
 
-bool AllUnable(const std::vector<DeviceRef>& devices) {
-  return !devices.empty() && std::all_of(devices.begin(), devices.end(), [](const DeviceRef& d) {
-    return d.ability == DmaAbility::kUnable;
-  });
+bool AllUnable(const Finding& finding) {
+  const std::vector<DeviceRef>& devices = finding.devices;
+  return !finding.devices_open && !devices.empty() &&
+         std::all_of(devices.begin(), devices.end(),
+                     [](const DeviceRef& d) { return d.ability == DmaAbility::kUnable; });
 }
 
 // An ignored unit without a device behind it is how the kernel skips empty ones.
@@ -174,7 +175,7 @@ void FindingBuilder::AddOverlaps(size_t index, const DomainOverlaps& overlaps) {
     const auto headline = [&](const std::string& who) {
       return fmt::format("{} can {} {} of the crash kernel ({}){}", who,
                          writable ? "write to" : "read", HumanSize(totals.bytes),
-                         ToString(reservation.kind), AllUnable(finding.devices) ? ", idle" : "");
+                         ToString(reservation.kind), AllUnable(finding) ? ", idle" : "");
     };
     if (finding.devices.size() == 1) {
       const std::string name = ToString(finding.devices[0].bdf);
@@ -202,7 +203,17 @@ void FindingBuilder::AddOverlaps(size_t index, const DomainOverlaps& overlaps) {
   }
 }
 
-void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, std::string_view text) {
+void FindingBuilder::AddUntranslatedDevices(Finding& finding, WhyUntranslated why) const {
+  for (const UntranslatedDevice& device : result_.untranslated) {
+    if (device.why != why) continue;
+    finding.devices.push_back({*result_.machine.inventory.devices[device.facts].bdf, std::nullopt,
+                               device.facts, states_.Ability(device.facts)});
+  }
+  finding.devices_open = !AllUntranslatedKnown(result_);
+}
+
+void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, WhyUntranslated why,
+                              std::string_view text) {
   Finding finding;
   finding.kind = &kind;
   for (const AuditedUnit& unit : result_.units) {
@@ -211,6 +222,7 @@ void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, std::s
     }
   }
   if (finding.units.empty()) return;
+  AddUntranslatedDevices(finding, why);
   std::string names;
   for (const std::string& name : finding.units) names += (names.empty() ? "" : ", ") + name;
   finding.message =
@@ -271,14 +283,17 @@ void FindingBuilder::AddDeviceTlbs() {
 }
 
 void FindingBuilder::AddUntranslated() {
-  AddUnits(findings::kTranslationOff, UnitStatus::kTranslationOff, "DMA translation is off");
-  AddUnits(findings::kUnitIgnored, UnitStatus::kIgnored, "ignored by the kernel");
+  AddUnits(findings::kTranslationOff, UnitStatus::kTranslationOff, WhyUntranslated::kTranslationOff,
+           "DMA translation is off");
+  AddUnits(findings::kUnitIgnored, UnitStatus::kIgnored, WhyUntranslated::kUnitIgnored,
+           "ignored by the kernel");
   if (result_.machine.iommu == IommuPresence::kNone) {
     Finding finding;
     finding.kind = &findings::kNoIommu;
     finding.message = fmt::format("no IOMMU ({}); every bus master reaches all memory",
                                   result_.machine.iommu_evidence);
     finding.headline = "no IOMMU: every bus master reaches all memory";
+    AddUntranslatedDevices(finding, WhyUntranslated::kNoIommu);
     findings_.push_back(std::move(finding));
   }
   const std::vector<AuditedUnit>& units = result_.units;
@@ -324,7 +339,7 @@ void FindingBuilder::Add(std::vector<Finding> findings) {
 std::vector<Finding> FindingBuilder::Take() {
   AddPaths();
   AddSums();
-  for (Finding& finding : findings_) finding.idle = AllUnable(finding.devices);
+  for (Finding& finding : findings_) finding.idle = AllUnable(finding);
   // What no device could use just then comes after what one could, never lower.
   std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {
     return std::pair(b.kind->severity, a.idle) < std::pair(a.kind->severity, b.idle);

@@ -12,8 +12,10 @@
 #include <vector>
 
 #include "audit/audit.h"
+#include "audit/device_states.h"
 #include "audit/domain_walk.h"
 #include "audit/finding.h"
+#include "audit/untranslated_devices.h"
 #include "dmar/rules.h"
 #include "vmcore/memory/session.h"
 
@@ -23,8 +25,8 @@ class FindingBuilder {
  public:
   // All outlive the builder; `rules` has one element per unit of `result`.
   FindingBuilder(const AuditResult& result, const std::vector<UnitRules>& rules,
-                 MemorySession& session)
-      : result_(result), rules_(rules), session_(session) {}
+                 const DeviceStates& states, MemorySession& session)
+      : result_(result), rules_(rules), states_(states), session_(session) {}
 
   // Findings of one kind that are told one by one; one more then sums up the rest. Only a crafted
   // dump has as many domains in the crash kernel's memory.
@@ -35,6 +37,7 @@ class FindingBuilder {
   // One finding per reserved stretch and kind of access that the domain reaches.
   void AddOverlaps(size_t domain, const DomainOverlaps& overlaps);
   // Pass-through, identity domains, units without translation, no IOMMU, device TLBs.
+  // `untranslated` and `coverage` of the result are there.
   void AddReach();
   // Of these, units without translation and no IOMMU: devices that are in no table.
   void AddUntranslated();
@@ -49,7 +52,9 @@ class FindingBuilder {
   std::vector<Finding> Take();
 
  private:
-  void AddUnits(const FindingKind& kind, UnitStatus status, std::string_view text);
+  void AddUnits(const FindingKind& kind, UnitStatus status, WhyUntranslated why,
+                std::string_view text);
+  void AddUntranslatedDevices(Finding& finding, WhyUntranslated why) const;
   void AddPassThrough();
   void AddIdentityDomains();
   void AddDeviceTlbs();
@@ -70,6 +75,7 @@ class FindingBuilder {
 
   const AuditResult& result_;
   const std::vector<UnitRules>& rules_;
+  const DeviceStates& states_;
   MemorySession& session_;
   std::vector<Finding> findings_;
   struct Told {

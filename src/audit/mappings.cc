@@ -59,10 +59,12 @@ uint64_t SpaceSize(uint8_t width) { return width >= 64 ? UINT64_MAX : uint64_t{1
 void ReportReachWithoutRows(AuditResult& result, const std::vector<UnitRules>& rules,
                             MemorySession& session, DiagnosticSink& sink) {
   ReportUnreadIommu(result.machine, sink);
-  FindingBuilder builder(result, rules, session);
-  builder.AddUntranslated();
+  const DeviceStates states(result.machine.inventory);
   result.coverage = CoverageOf(result);
-  builder.Add(CheckCoverage(result, DeviceStates(result.machine.inventory), sink));
+  result.untranslated = FindUntranslatedDevices(result);
+  FindingBuilder builder(result, rules, states, session);
+  builder.AddUntranslated();
+  builder.Add(CheckCoverage(result, states, sink));
   for (const Finding& finding : builder.Take()) {
     sink.Incomplete("mappings.no-rows", "{}; there are no rows for that", finding.message);
   }

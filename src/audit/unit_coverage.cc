@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,6 +13,18 @@
 
 namespace dmaudit {
 namespace {
+
+// By the place of its registers, which no other unit has.
+std::optional<size_t> UnitOf(const FirmwareScope& scope, const std::vector<AuditedUnit>& units) {
+  std::optional<size_t> found;
+  for (size_t i = 0; scope.registers && i < units.size(); ++i) {
+    const Known<PhysAddr>& registers = units[i].state.register_base;
+    if (!registers || registers.value() != *scope.registers) continue;
+    if (found) return std::nullopt;
+    found = i;
+  }
+  return found;
+}
 
 // A unit that a table of the user declares and the dump does not have: nobody may have switched it
 // on.
@@ -34,8 +47,9 @@ class UnitScopes {
         if (scope.segment) doubtful_.insert(*scope.segment);
         continue;
       }
-      named_.insert(scope.devices.begin(), scope.devices.end());
-      if (scope.flag.value_or(false) && scope.segment) rest_.insert(*scope.segment);
+      const std::optional<size_t> unit = UnitOf(scope, result.units);
+      for (const Bdf& bdf : scope.devices) named_.emplace(bdf, unit);
+      if (scope.flag.value_or(false) && scope.segment) rest_.emplace(*scope.segment, unit);
       // A unit whose segment is known can only cover devices of that one.
       const bool known = scope.whole && scope.flag && scope.unplaced == 0;
       if (!known && scope.segment) doubtful_.insert(*scope.segment);
@@ -57,13 +71,27 @@ class UnitScopes {
                                                               : Coverage::kUnknown;
   }
 
+  // Nothing where Of() is another than kUnit, and where that is all that is known.
+  std::optional<size_t> UnitOfDevice(const DeviceFacts& device) const {
+    if (Of(device) != Coverage::kUnit) return std::nullopt;
+    for (const Bdf& bdf : device.path.value_or(std::vector<Bdf>{*device.bdf})) {
+      if (const auto named = named_.find(bdf); named != named_.end()) return named->second;
+    }
+    // A scope that cannot be read whole may name it, or a bridge that is not known.
+    const auto rest = rest_.find(device.bdf->segment);
+    if (!device.path || !whole_ || doubtful_.contains(device.bdf->segment)) return std::nullopt;
+    return rest == rest_.end() ? std::nullopt : rest->second;
+  }
+
  private:
+  // The first unit, by its index; nothing where that is not known.
+  using UnitIndex = std::optional<size_t>;
   bool any_ = false;
-  bool whole_;                   // no unit is missed, and the segment of each is known
-  std::set<Bdf> named_;          // by any unit
-  std::set<Bdf> missing_;        // by a unit that the dump does not have
-  std::set<uint16_t> rest_;      // segments that a unit covers as a whole
-  std::set<uint16_t> doubtful_;  // segments with a unit of which not all is known
+  bool whole_;                          // no unit is missed, and the segment of each is known
+  std::map<Bdf, UnitIndex> named_;      // by any unit
+  std::set<Bdf> missing_;               // by a unit that the dump does not have
+  std::map<uint16_t, UnitIndex> rest_;  // segments that a unit covers as a whole
+  std::set<uint16_t> doubtful_;         // segments with a unit of which not all is known
 };
 
 bool Wanted(const AuditResult& result, const DeviceFacts& device) {
@@ -94,6 +122,16 @@ std::vector<Coverage> CoverageOf(const AuditResult& result) {
       coverage = Coverage::kUnknown;
     }
     out.push_back(coverage);
+  }
+  return out;
+}
+
+std::vector<std::optional<size_t>> CoveringUnits(const AuditResult& result) {
+  const UnitScopes scopes(result);
+  std::vector<std::optional<size_t>> out;
+  out.reserve(result.machine.inventory.devices.size());
+  for (const DeviceFacts& device : result.machine.inventory.devices) {
+    out.push_back(scopes.UnitOfDevice(device));
   }
   return out;
 }

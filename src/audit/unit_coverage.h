@@ -3,7 +3,9 @@
 #ifndef DMAUDIT_AUDIT_UNIT_COVERAGE_H_
 #define DMAUDIT_AUDIT_UNIT_COVERAGE_H_
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "audit/audit.h"
@@ -16,6 +18,11 @@ namespace dmaudit {
 // PCI devices with a requester id are judged: others have kUnknown. One that no scope covers and
 // that a unit's tables name all the same is kUnknown too: one of the two is not what it seems.
 std::vector<Coverage> CoverageOf(const AuditResult& result);
+
+// Which unit that is, where one does: indices into `result.units`. Nothing where no unit does, or
+// which one is not known. The kernel takes the first whose scope names the device or a bridge above
+// it, else the one for the rest of the segment.
+std::vector<std::optional<size_t>> CoveringUnits(const AuditResult& result);
 
 // Devices whose answer is kNone as findings name them, at most one finding; and where it is not
 // known whether a unit translates a device, and no table names it, a gap.

@@ -176,27 +176,41 @@ bool EntryWouldShow(const AuditResult& result, const std::optional<std::string>&
          });
 }
 
-// Devices that no table names: `add` gets the device, the cell of its unit and what it reaches.
-template <typename Add>
-void ForEachWithoutEntry(const AuditResult& result, Add add) {
+// A device that no table names, with the cell of its unit and what it reaches.
+struct WithoutEntry {
+  const DeviceFacts& device;
+  std::string unit;
+  std::string reach;
+};
+
+// In the order of the inventory.
+std::vector<WithoutEntry> DevicesWithoutEntry(const AuditResult& result) {
+  std::vector<WithoutEntry> out;
+  auto untranslated = result.untranslated.begin();
   for (size_t i = 0; i < result.coverage.size(); ++i) {
     const DeviceFacts& device = result.machine.inventory.devices[i];
+    if (untranslated != result.untranslated.end() && untranslated->facts == i) {
+      const std::optional<size_t> unit = untranslated->unit;
+      out.push_back({device, unit ? Safe(result.units[*unit].state.name) : std::string("none"),
+                     fmt::format("all memory ({})", Describe(untranslated->why))});
+      ++untranslated;
+      continue;
+    }
     if (!device.bdf || (result.filter && !result.filter->Matches(*device.bdf))) continue;
     const std::optional<std::string> behind = UnitOf(device);
-    if (result.coverage[i] == Coverage::kNone) {
-      add(device, std::string("none"), "all memory, untranslated (behind no unit)");
-    } else if (result.coverage[i] == Coverage::kUnit && EntriesOf(result, *device.bdf).empty() &&
-               EntryWouldShow(result, behind)) {
-      add(device, behind ? Safe(*behind) : std::string("-"),
-          result.complete() ? "no live entry" : "no live entry seen");
+    if (result.coverage[i] == Coverage::kUnit && EntriesOf(result, *device.bdf).empty() &&
+        EntryWouldShow(result, behind)) {
+      out.push_back({device, behind ? Safe(*behind) : std::string("-"),
+                     result.complete() ? "no live entry" : "no live entry seen"});
     }
   }
+  return out;
 }
 
 }  // namespace
 
 std::string ReachText(const AuditedDomain& domain) {
-  if (domain.space.stage == Stage::kPassThrough) return "all memory, untranslated (pass-through)";
+  if (domain.space.stage == Stage::kPassThrough) return "all memory (pass-through)";
   if (domain.identity == IdentityKind::kWhole) return "all memory (identity domain)";
   if (domain.mapped_bytes == 0) return "nothing mapped";
   std::string text = fmt::format("{} in {} range{}", HumanSize(domain.mapped_bytes), domain.ranges,
@@ -235,12 +249,12 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
                        MasterText(result, facts), Safe(result.units[device.unit].state.name),
                        std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
-  ForEachWithoutEntry(result, [&](const DeviceFacts& device, std::string unit, const char* reach) {
-    if (!Fits(rows, limit)) return;
-    rows.table.AddRow({ToString(*device.bdf), "-", DriverText(&device),
-                       GroupText(GroupOf(result, &device)), TypeText(result, &device),
-                       MasterText(result, &device), std::move(unit), "-", reach});
-  });
+  for (const WithoutEntry& row : DevicesWithoutEntry(result)) {
+    if (!Fits(rows, limit)) continue;
+    rows.table.AddRow({ToString(*row.device.bdf), "-", DriverText(&row.device),
+                       GroupText(GroupOf(result, &row.device)), TypeText(result, &row.device),
+                       MasterText(result, &row.device), row.unit, "-", row.reach});
+  }
   return rows;
 }
 
@@ -273,12 +287,27 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
                          std::to_string(domain.space.did.value), Reach(domain, device_tlb)});
     }
   }
-  ForEachWithoutEntry(result, [&](const DeviceFacts& device, std::string unit, const char* reach) {
-    if (!Fits(rows, limit)) return;
-    rows.table.AddRow({ToString(*device.bdf), DriverText(&device),
-                       GroupText(GroupOf(result, &device)), TypeText(result, &device),
-                       MasterText(result, &device), std::move(unit), "-", reach});
-  });
+  // Those of which all else is the same are one row.
+  std::vector<std::pair<std::vector<std::string>, std::vector<DeviceRef>>> others;
+  std::map<std::vector<std::string>, size_t> place;
+  for (const WithoutEntry& row : DevicesWithoutEntry(result)) {
+    const DeviceFacts* facts = &row.device;
+    std::vector<std::string> cells = {DriverText(facts),
+                                      GroupText(GroupOf(result, facts)),
+                                      TypeText(result, facts),
+                                      MasterText(result, facts),
+                                      row.unit,
+                                      "-",
+                                      row.reach};
+    const auto [known, fresh] = place.try_emplace(cells, others.size());
+    if (fresh) others.push_back({std::move(cells), {}});
+    others[known->second].second.push_back({*row.device.bdf, std::nullopt});
+  }
+  for (auto& [cells, devices] : others) {
+    if (!Fits(rows, limit)) continue;
+    cells.insert(cells.begin(), DeviceList(devices, true));
+    rows.table.AddRow(std::move(cells));
+  }
   return rows;
 }
 

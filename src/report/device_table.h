@@ -11,7 +11,7 @@
 
 namespace dmaudit {
 
-// "all memory, untranslated (pass-through)", "16 MiB in 4 ranges".
+// "all memory (pass-through)", "16 MiB in 4 ranges".
 std::string ReachText(const AuditedDomain& domain);
 
 // "D3hot", "no bus master", "bus master"; "-" where that is not known.

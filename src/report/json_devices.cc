@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -57,6 +58,15 @@ void WriteDeviceFacts(JsonWriter& json, const AuditResult& result, size_t index)
     json.Null();
   } else {
     json.Bool(result.coverage[index] == Coverage::kUnit);
+  }
+  const auto untranslated = std::lower_bound(
+      result.untranslated.begin(), result.untranslated.end(), index,
+      [](const UntranslatedDevice& one, size_t facts) { return one.facts < facts; });
+  json.Key("untranslated");
+  if (untranslated == result.untranslated.end() || untranslated->facts != index) {
+    json.Null();
+  } else {
+    json.String(ToString(untranslated->why));
   }
   json.Key("held_by_user").Bool(HeldByUser(device, inventory));
   json.Key("dma_ability").String(ToString(AbilityOf(device, inventory)));

@@ -134,6 +134,23 @@ class Views(unittest.TestCase):
         self.assertTrue(self.good(agree=0, stage="passthrough"))
 
 
+class Untranslated(unittest.TestCase):
+    @staticmethod
+    def good(mode, why, found="reach.translation-off", named=("0000:00:04.0",)):
+        report = {"other_devices": [{"name": "0000:00:04.0", "untranslated": why}],
+                  "findings": [{"id": found, "subject": {"devices": [{"bdf": bdf} for bdf in named]}}]}
+        return checks.untranslated({"devices": ["0000:00:04.0 nvme"]}, machine.MODES[mode], report)[0].good
+
+    def test_each_device_has_the_reason_of_the_mode(self):
+        self.assertTrue(self.good("off", "translation-off"))
+        self.assertTrue(self.good("none", "no-iommu", "reach.no-iommu"))
+        self.assertFalse(self.good("off", "no-iommu"))
+        self.assertFalse(self.good("off", None))
+        self.assertFalse(self.good("off", "translation-off", named=()))
+        self.assertTrue(self.good("legacy", None, named=()))
+        self.assertFalse(self.good("legacy", "translation-off", named=()))
+
+
 class Debugfs(unittest.TestCase):
     SAID = {
         "groups": ["1 DMA 0000:00:04.0 nvme", "2 DMA 0000:00:1f.0 -", "2 DMA 0000:00:1f.2 ahci"],

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -136,14 +137,42 @@ TEST_CASE("of a unit that was not walked, no missing entry is told") {
   CHECK(Rows(result).empty());
 }
 
-TEST_CASE("a device behind no unit reaches everything, whatever the units are") {
+TEST_CASE("a device that nothing translates reaches everything, and the list says why") {
   AuditResult result = WithoutEntry();
-  result.coverage = {Coverage::kNone};
   result.units[0].status = UnitStatus::kTranslationOff;
-  CHECK(Rows(result).size() == 2);
-  for (const std::string& row : Rows(result)) CHECK(row.find("all memory, ") != row.npos);
   result.coverage = {Coverage::kUnknown};
   CHECK(Rows(result).empty());
+  result.untranslated = {{0, WhyUntranslated::kNoUnit, std::nullopt}};
+  CHECK(Rows(result).size() == 2);
+  for (const std::string& row : Rows(result)) {
+    CHECK(row.ends_with(" all memory (behind no unit)"));
+    CHECK(row.find(" none ") != row.npos);
+  }
+  result.untranslated = {{0, WhyUntranslated::kTranslationOff, 0}};
+  CHECK(Rows(result).size() == 2);
+  for (const std::string& row : Rows(result)) {
+    CHECK(row.ends_with(" all memory (translation off)"));
+    CHECK(row.find(" dmar0 ") != row.npos);
+  }
+}
+
+TEST_CASE("devices without an entry are one row where all else is the same") {
+  AuditResult result = WithoutEntry();
+  DeviceFacts other = result.machine.inventory.devices[0];
+  other.bdf = Bdf{0, 0, 0x21};
+  result.machine.inventory.devices.push_back(other);
+  other.bdf = Bdf{0, 0, 0x28};
+  other.driver = "ahci";
+  result.machine.inventory.devices.push_back(other);
+  result.coverage.resize(3, Coverage::kUnit);
+  const std::vector<std::string> rows = Rows(result);
+  REQUIRE(rows.size() == 2);
+  const auto lines = [](const std::string& text) {
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  CHECK(lines(rows[0]) == 1);
+  CHECK(rows[0].find("0000:00:04.{0,1}") != std::string::npos);
+  CHECK(lines(rows[1]) == 2);
 }
 
 TEST_CASE("the kernel's record of bus mastering is no denial for a device that user space holds") {

@@ -298,6 +298,18 @@ def devices(said, report):
                   "; ".join(wrong[:3]) or f"{count} values agree{'' if complete else ', but the list has gaps'}")]
 
 
+def untranslated(said, mode, report):
+    """Where nothing translates every device of sysfs is named, with the reason; elsewhere none is."""
+    why = "translation-off" if mode.unit_present else "no-iommu"
+    told = {item["name"]: item["untranslated"] for item in report["other_devices"] if item["untranslated"]}
+    named = {device["bdf"] for finding in report["findings"] if finding["id"] == f"reach.{why}"
+             for device in finding["subject"]["devices"]}
+    wanted = {} if mode.translates else {line.split(" ")[0]: why for line in said.get("devices", [])}
+    good = told == wanted and named == set(wanted) and (mode.translates or bool(wanted))
+    return [Check("untranslated", good, f"{len(told)} devices told of, {len(named)} named by the finding, "
+                                        f"{len(wanted)} in sysfs that nothing translates")]
+
+
 def views(report):
     """The driver's records and the tables are one: a kernel that runs has no difference to find."""
     counts = report["coverage"]["kernel_view"]

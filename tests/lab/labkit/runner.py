@@ -212,6 +212,7 @@ class Run:
             if mode.holds:
                 yield from checks.held("held", machine.HELD, said, mappings)
         yield from checks.devices(said, report)
+        yield from checks.untranslated(said, mode, report)
         yield from checks.views(report)
         yield from checks.reservation(said, report)
         if cell.size == "la57":
