@@ -70,6 +70,34 @@ DmaFate DmaFateOf(TableFate fate, bool pass_through_now, std::optional<bool> pas
   return DmaFate::kUnknown;
 }
 
+// What is known of a driver that would stop the device.
+void AddDriver(const AuditResult& audit, const std::optional<size_t>& index,
+               const IommuArguments& arguments, DeviceInheritance& out) {
+  const DeviceInventory& inventory = audit.machine.inventory;
+  const DeviceFacts* facts = index ? &inventory.devices[*index] : nullptr;
+  if (facts == nullptr || !facts->driver) {
+    out.driver_note = "its driver is not known";
+    return;
+  }
+  if (facts->driver->empty()) {
+    out.driver_note = "no driver was bound to it";
+    return;
+  }
+  std::string module = *facts->driver;
+  std::replace(module.begin(), module.end(), '-', '_');
+  const auto& blocked = arguments.blocked_modules;
+  out.driver_blocked = std::find(blocked.begin(), blocked.end(), module) != blocked.end();
+  if (out.driver_blocked) {
+    out.driver_note =
+        fmt::format("{} is kept from being loaded as a module on the command line", *facts->driver);
+  } else if (HeldByUser(*facts, inventory)) {
+    out.driver_note = "was held by user space";
+  } else {
+    out.driver_note =
+        fmt::format("whether the capture kernel loads {} is not known", *facts->driver);
+  }
+}
+
 DeviceInheritance Device(const AuditResult& audit, const AuditedDevice& device,
                          const Inheritance& inheritance) {
   DeviceInheritance out;
@@ -77,31 +105,22 @@ DeviceInheritance Device(const AuditResult& audit, const AuditedDevice& device,
   for (const Possible<TableFate>& tables : inheritance.units[device.unit].tables) {
     out.dma.push_back(DmaFateOf(tables.fate, pass_through, inheritance.passthrough));
   }
-  if (!device.facts) {
-    out.driver_note = "its driver is not known";
-    return out;
-  }
-  const DeviceInventory& inventory = audit.machine.inventory;
-  const DeviceFacts& facts = inventory.devices[*device.facts];
-  if (!facts.driver) {
-    out.driver_note = "its driver is not known";
-  } else if (facts.driver->empty()) {
-    out.driver_note = "no driver was bound to it";
-  } else {
-    std::string module = *facts.driver;
-    std::replace(module.begin(), module.end(), '-', '_');
-    const auto& blocked = inheritance.arguments.blocked_modules;
-    out.driver_blocked = std::find(blocked.begin(), blocked.end(), module) != blocked.end();
-    if (out.driver_blocked) {
-      out.driver_note = fmt::format("{} is kept from being loaded as a module on the command line",
-                                    *facts.driver);
-    } else if (HeldByUser(facts, inventory)) {
-      out.driver_note = "was held by user space";
-    } else {
-      out.driver_note =
-          fmt::format("whether the capture kernel loads {} is not known", *facts.driver);
+  AddDriver(audit, device.facts, inheritance.arguments, out);
+  return out;
+}
+
+DeviceInheritance Device(const AuditResult& audit, const UntranslatedDevice& device,
+                         const Inheritance& inheritance) {
+  DeviceInheritance out;
+  if (device.unit) {
+    for (const Possible<TableFate>& tables : inheritance.units[*device.unit].tables) {
+      // It reaches what a pass-through domain would let it reach.
+      out.dma.push_back(DmaFateOf(tables.fate, true, inheritance.passthrough));
     }
+  } else {
+    out.dma.push_back(DmaFate::kGoesOn);
   }
+  AddDriver(audit, device.facts, inheritance.arguments, out);
   return out;
 }
 
@@ -137,13 +156,15 @@ bool ReportOpen(const AuditResult& audit, const Inheritance& out, DiagnosticSink
 
 // Where tables start empty, devices are blocked or get pass-through domains.
 void ReportDefaultDomain(const Inheritance& out, DiagnosticSink& sink) {
-  for (const DeviceInheritance& device : out.devices) {
-    for (const DmaFate fate : device.dma) {
-      if (fate != DmaFate::kGapThenUnknown && fate != DmaFate::kUnknown) continue;
-      sink.Incomplete("inherit.default-domain",
-                      "whether the capture kernel gives devices pass-through domains is not known");
-      return;
-    }
+  const auto depends = [](const DeviceInheritance& device) {
+    return std::any_of(device.dma.begin(), device.dma.end(), [](DmaFate fate) {
+      return fate == DmaFate::kGapThenUnknown || fate == DmaFate::kUnknown;
+    });
+  };
+  if (std::any_of(out.devices.begin(), out.devices.end(), depends) ||
+      std::any_of(out.untranslated.begin(), out.untranslated.end(), depends)) {
+    sink.Incomplete("inherit.default-domain",
+                    "whether the capture kernel gives devices pass-through domains is not known");
   }
 }
 
@@ -235,9 +256,10 @@ std::string_view ToString(DmaFate fate) {
   return "unknown";
 }
 
-Inheritance PredictInheritance(const AuditResult& audit, const Known<std::string>& command_line,
+Inheritance PredictInheritance(const AuditResult& audit, const CaptureKernel& kernel,
                                MemorySession& session, DiagnosticSink& sink) {
   Inheritance out;
+  const Known<std::string>& command_line = kernel.command_line;
   out.command_line = command_line;
   out.no_command_line = audit.machine.capture.no_command_line;
   std::optional<IommuArguments> capture;
@@ -254,12 +276,21 @@ Inheritance PredictInheritance(const AuditResult& audit, const Known<std::string
 
   std::vector<UnitState> states;
   for (const AuditedUnit& unit : audit.units) states.push_back(unit.state);
-  const InheritanceInputs inputs{states, audit.machine.capture, crashed, capture, finds_old_memory};
+  const InheritanceInputs inputs{states,
+                                 audit.machine.capture,
+                                 crashed,
+                                 capture,
+                                 finds_old_memory,
+                                 kernel.driver_default,
+                                 kernel.scalable_default};
   for (const UnitState& unit : states) {
     out.units.push_back({TableFates(inputs, unit), InterruptFates(inputs, unit)});
   }
   for (const AuditedDevice& device : audit.devices) {
     out.devices.push_back(Device(audit, device, out));
+  }
+  for (const UntranslatedDevice& device : audit.untranslated) {
+    out.untranslated.push_back(Device(audit, device, out));
   }
 
   UntranslatedReachFinder finder(audit, session);
@@ -280,29 +311,34 @@ Inheritance PredictInheritance(const AuditResult& audit, const Known<std::string
   return out;
 }
 
-Known<std::string> FindCaptureCommandLine(const Dump& dump, const AuditResult& audit,
-                                          const AuditOptions& options,
-                                          const std::optional<std::string>& given,
-                                          MemorySession& session) {
-  Known<std::string> line;
+CaptureKernel FindCaptureKernel(const Dump& dump, const AuditResult& audit,
+                                const AuditOptions& options,
+                                const std::optional<std::string>& given, MemorySession& session) {
+  CaptureKernel out;
+  Known<std::string>& line = out.command_line;
   if (given) line.Add(*given, Origin::kUser, "--capture-cmdline");
   for (const Claim<std::string>& claim : audit.machine.capture.command_line.claims()) {
     line.Add(claim.value, claim.origin, claim.place);
   }
-  if (line || !audit.machine.identity.two_kernels) return line;
+  if (!audit.machine.identity.two_kernels) return out;
   DiscoveryOptions other = options.discovery;
   other.which = WhichKernel{WhichKernel::Kind::kCapture, {}};
   other.units.clear();
   other.roots.clear();
   DiagnosticSink unheard;
   const Result<MachineState> capture = DiscoverMachine(dump, session, unheard, other);
-  if (!capture) return line;
-  for (const Claim<std::string>& claim : capture->identity.command_line.claims()) {
-    // Nothing else tells a capture kernel from one that was there before.
-    if (!ParseIommuArguments(claim.value).old_memory) continue;
-    line.Add(claim.value, claim.origin, "the capture kernel in the dump: " + claim.place);
-  }
-  return line;
+  if (!capture || !capture->identity.command_line) return out;
+  // Nothing else tells a capture kernel from one that was there before.
+  const Claim<std::string>& running = capture->identity.command_line.chosen();
+  const IommuArguments arguments = ParseIommuArguments(running.value);
+  if (!arguments.old_memory) return out;
+  if (!line)
+    line.Add(running.value, running.origin, "the capture kernel in the dump: " + running.place);
+  // Variables that no option has set, however far the kernel came.
+  const CaptureFacts& facts = capture->capture;
+  if (!arguments.driver && facts.driver_off) out.driver_default = !facts.driver_off.value();
+  if (!arguments.scalable && facts.scalable) out.scalable_default = facts.scalable.value();
+  return out;
 }
 
 }  // namespace dmaudit

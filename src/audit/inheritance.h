@@ -96,7 +96,7 @@ struct UnitInheritance {
 };
 
 struct DeviceInheritance {
-  std::vector<DmaFate> dma;  // one for each of its unit's tables
+  std::vector<DmaFate> dma;  // one for each of its unit's tables; one where it is behind no unit
   // What is known of a driver that would stop the device once the capture kernel runs.
   std::string driver_note;
   bool driver_blocked = false;  // the command line keeps its module from being loaded
@@ -113,22 +113,29 @@ struct Inheritance {
   std::vector<UnitInheritance> units;
   std::vector<DeviceInheritance> devices;
   std::vector<std::optional<UntranslatedReach>> reach;  // where translation may go off
+  std::vector<DeviceInheritance> untranslated;          // parallel to AuditResult::untranslated
   // Reasons why the prediction or what it says of devices is not all; empty means complete.
   std::vector<std::string> incomplete_because;
   bool complete() const { return incomplete_because.empty(); }
 };
 
-// `command_line`: what is known of the capture kernel's; `audit` as RunAudit gives it, with its
-// diagnostics in `sink`.
-Inheritance PredictInheritance(const AuditResult& audit, const Known<std::string>& command_line,
+// What is known of the capture kernel itself, beside what the crashed one tells of their build.
+struct CaptureKernel {
+  Known<std::string> command_line;
+  // What it does without an option, where it runs in the dump and was given none.
+  std::optional<bool> driver_default;    // the VT-d driver is on
+  std::optional<bool> scalable_default;  // it wants scalable mode
+};
+
+// `audit` as RunAudit gives it, with its diagnostics in `sink`.
+Inheritance PredictInheritance(const AuditResult& audit, const CaptureKernel& capture,
                                MemorySession& session, DiagnosticSink& sink);
 
-// The capture kernel's command line: the user's where `given`, else that of the loaded image, else
-// of a capture kernel that runs in the dump.
-Known<std::string> FindCaptureCommandLine(const Dump& dump, const AuditResult& audit,
-                                          const AuditOptions& options,
-                                          const std::optional<std::string>& given,
-                                          MemorySession& session);
+// The command line: the user's where `given`, else that of the loaded image, else of a capture
+// kernel that runs in the dump.
+CaptureKernel FindCaptureKernel(const Dump& dump, const AuditResult& audit,
+                                const AuditOptions& options,
+                                const std::optional<std::string>& given, MemorySession& session);
 
 }  // namespace dmaudit
 

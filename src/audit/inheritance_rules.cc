@@ -142,10 +142,14 @@ class TableRules {
   }
   // What the kernel does without intel_iommu=: the variable of one that was given none.
   std::optional<bool> DriverDefault() const {
+    if (inputs_.driver_default) return inputs_.driver_default;
     if (!inputs_.crashed || inputs_.crashed->driver || !inputs_.facts.driver_off) {
       return std::nullopt;
     }
     return !inputs_.facts.driver_off.value();
+  }
+  static std::string_view ByDefault(bool seen) {
+    return seen ? "by default, as the capture kernel in the dump shows" : "by default";
   }
   std::string DriverReason(bool on) const {
     if (!capture_) return on ? "the driver is on" : "the driver is off";
@@ -153,7 +157,8 @@ class TableRules {
     if (capture_->driver) {
       return fmt::format("intel_iommu={} on its command line", on ? "on" : "off");
     }
-    return fmt::format("the driver is {} by default", on ? "on" : "off");
+    return fmt::format("the driver is {} {}", on ? "on" : "off",
+                       ByDefault(inputs_.driver_default.has_value()));
   }
 
   std::optional<bool> ScalableWanted() const {
@@ -162,12 +167,13 @@ class TableRules {
     // A kernel that never had the mode has no option for it either.
     if (variable && variable.chosen().origin == Origin::kDerived) return false;
     if (!capture_ || !unit_.ecap) return std::nullopt;
-    const std::optional<bool> asked_before =
-        inputs_.crashed ? inputs_.crashed->scalable : std::nullopt;
+    std::optional<bool> asked_before;
+    if (inputs_.crashed) asked_before = inputs_.crashed->scalable;
     // The same options lead to the same, also where the kernel gives the mode up because units
     // disagree.
     if (inputs_.crashed && variable && asked_before == capture_->scalable) return variable.value();
     if (capture_->scalable == false) return false;
+    if (!capture_->scalable && inputs_.scalable_default) return inputs_.scalable_default;
     const bool in_vain = asked_before == true && variable && !variable.value();
     if (in_vain) return false;
     if (capture_->scalable != true) return std::nullopt;
@@ -184,7 +190,9 @@ class TableRules {
     if (capture_ && capture_->scalable == scalable) {
       return fmt::format("{} (intel_iommu={})", name, scalable ? "sm_on" : "sm_off");
     }
-    if (capture_ && !capture_->scalable) return fmt::format("{} (the default)", name);
+    if (capture_ && !capture_->scalable) {
+      return fmt::format("{} {}", name, ByDefault(inputs_.scalable_default.has_value()));
+    }
     return std::string(name);
   }
 

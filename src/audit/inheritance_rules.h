@@ -20,6 +20,9 @@ struct InheritanceInputs {
   std::optional<IommuArguments> capture;  // of the capture kernel's
   // Whether the capture kernel knows that it is one; false when its command line lacks elfcorehdr=.
   bool finds_old_memory = true;
+  // What a capture kernel that runs in the dump does without an option (CaptureKernel).
+  std::optional<bool> driver_default = std::nullopt;
+  std::optional<bool> scalable_default = std::nullopt;
 };
 
 // `unit` is one of `inputs.units`. Sources: Linux drivers/iommu/intel/iommu.c (init_dmars,

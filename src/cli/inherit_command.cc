@@ -14,9 +14,9 @@ Result<int> RunInherit(const CommandSyntax&, const Options& options) {
   MemorySession session(*dump->memory);
   const Result<AuditResult> audit = RunAudit(*dump, session, options.audit, sink);
   if (!audit) return CannotAudit(audit.error(), *dump, sink, options);
-  const Known<std::string> command_line =
-      FindCaptureCommandLine(*dump, *audit, options.audit, options.capture_command_line, session);
-  const Inheritance inheritance = PredictInheritance(*audit, command_line, session, sink);
+  const CaptureKernel capture =
+      FindCaptureKernel(*dump, *audit, options.audit, options.capture_command_line, session);
+  const Inheritance inheritance = PredictInheritance(*audit, capture, session, sink);
   OutputFile out(options.output);
   if (options.format == "json") {
     WriteJsonInheritance(dump->info, *audit, inheritance, sink, out);

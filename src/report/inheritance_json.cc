@@ -80,6 +80,34 @@ void WriteReach(JsonWriter& json, const std::optional<UntranslatedReach>& reach)
   });
 }
 
+void WriteFate(JsonWriter& json, const DeviceInheritance& fate) {
+  // One for each of the unit's tables.
+  json.Key("dma").BeginArray();
+  for (const DmaFate one : fate.dma) json.String(ToString(one));
+  json.EndArray();
+  json.Key("driver_note").String(fate.driver_note);
+  json.Key("driver_blocked").Bool(fate.driver_blocked);
+}
+
+// Devices of the kernel that no table names and whose requests nothing translated.
+void WriteUntranslated(JsonWriter& json, const AuditResult& audit, const Inheritance& inheritance) {
+  const DeviceInventory& inventory = audit.machine.inventory;
+  json.Key("untranslated_devices").BeginArray();
+  for (size_t i = 0; i < audit.untranslated.size(); ++i) {
+    const UntranslatedDevice& device = audit.untranslated[i];
+    const DeviceFacts& facts = inventory.devices[device.facts];
+    json.BeginObject();
+    json.Key("bdf").String(ToString(*facts.bdf));
+    json.Key("because").String(ToString(device.why));
+    WriteIfKnown(json, "unit", device.unit,
+                 [&](size_t unit) { json.String(audit.units[unit].state.name); });
+    json.Key("dma_ability").String(ToString(AbilityOf(facts, inventory)));
+    WriteFate(json, inheritance.untranslated[i]);
+    json.EndObject();
+  }
+  json.EndArray();
+}
+
 void WriteDevices(JsonWriter& json, const AuditResult& audit, const Inheritance& inheritance) {
   json.Key("devices").BeginArray();
   for (size_t i = 0; i < audit.devices.size(); ++i) {
@@ -92,12 +120,7 @@ void WriteDevices(JsonWriter& json, const AuditResult& audit, const Inheritance&
     json.Key("did").Number(domain.space.did.value);
     json.Key("stage").String(ToString(domain.space.stage));
     json.Key("dma_ability").String(ToString(device.ability));
-    // One for each of the unit's tables.
-    json.Key("dma").BeginArray();
-    for (const DmaFate one : fate.dma) json.String(ToString(one));
-    json.EndArray();
-    json.Key("driver_note").String(fate.driver_note);
-    json.Key("driver_blocked").Bool(fate.driver_blocked);
+    WriteFate(json, fate);
     WriteReach(json, inheritance.reach[device.domain]);
     json.EndObject();
   }
@@ -121,6 +144,7 @@ void WriteJsonInheritance(const DumpInfo& input, const AuditResult& audit,
   WriteCapture(json, audit, inheritance);
   WriteUnits(json, audit, inheritance);
   WriteDevices(json, audit, inheritance);
+  WriteUntranslated(json, audit, inheritance);
   WriteDiagnostics(json, sink);
   json.EndObject();
   output.Write("\n");

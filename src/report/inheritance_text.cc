@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "base/text.h"
 #include "report/device_list.h"
@@ -59,7 +60,8 @@ std::string_view Words(InterruptFate fate) {
   return "";
 }
 
-std::string_view Words(DmaFate fate) {
+// `translated`: before the crash.
+std::string_view Words(DmaFate fate, bool translated) {
   switch (fate) {
     case DmaFate::kGoesOn:
       return "goes on to the same memory";
@@ -75,6 +77,7 @@ std::string_view Words(DmaFate fate) {
       return "goes to its IOVAs taken as physical addresses for a moment; then it is blocked, or "
              "goes on so where pass-through is the default";
     case DmaFate::kUnknown:
+      if (!translated) return "is blocked, or goes on where pass-through is the default";
       return "is blocked, or goes to its IOVAs taken as physical addresses where pass-through is "
              "the default";
   }
@@ -194,21 +197,33 @@ class InheritanceText {
   }
 
   // Devices of one unit to which the same happens are one group; in it those with the same note are
-  // one row.
+  // one row. Those that are behind no unit come last.
   void Devices() {
-    if (audit_.devices.empty()) return;
+    if (audit_.devices.empty() && audit_.untranslated.empty()) return;
     Heading("DMA that goes on");
     using Rows = std::map<std::string, std::vector<DeviceRef>>;
-    std::map<std::pair<size_t, std::vector<DmaFate>>, Rows> groups;
+    using Group = std::tuple<size_t, bool, std::vector<DmaFate>>;
+    std::map<Group, Rows> groups;
     for (size_t i = 0; i < audit_.devices.size(); ++i) {
       const AuditedDevice& device = audit_.devices[i];
-      groups[{device.unit, prediction_.devices[i].dma}][Note(i)].push_back(
+      const DeviceInheritance& fate = prediction_.devices[i];
+      groups[{device.unit, true, fate.dma}][Note(fate, device.ability)].push_back(
           {device.bdf, device.pasid});
+    }
+    const DeviceInventory& inventory = audit_.machine.inventory;
+    for (size_t i = 0; i < audit_.untranslated.size(); ++i) {
+      const UntranslatedDevice& device = audit_.untranslated[i];
+      const DeviceInheritance& fate = prediction_.untranslated[i];
+      const DeviceFacts& facts = inventory.devices[device.facts];
+      groups[{device.unit.value_or(audit_.units.size()), false, fate.dma}]
+            [Note(fate, AbilityOf(facts, inventory))]
+                .push_back({*facts.bdf, std::nullopt});
     }
     size_t shown = 0;
     size_t rows = 0;
     for (const auto& [key, notes] : groups) {
-      if (options_.verbose || shown < kBriefRows) GroupHead(key.first, key.second);
+      const auto& [unit, translated, dma] = key;
+      if (options_.verbose || shown < kBriefRows) GroupHead(unit, translated, dma);
       for (const auto& [note, devices] : notes) {
         ++rows;
         if (!options_.verbose && shown == kBriefRows) continue;
@@ -220,26 +235,30 @@ class InheritanceText {
     More(rows, shown, "row");
   }
 
-  std::string Note(size_t device) const {
-    std::string note = Safe(prediction_.devices[device].driver_note);
-    if (audit_.devices[device].ability == DmaAbility::kUnable) {
-      note += "; by the kernel's records it could start no DMA";
-    }
+  static std::string Note(const DeviceInheritance& fate, DmaAbility ability) {
+    std::string note = Safe(fate.driver_note);
+    if (ability == DmaAbility::kUnable) note += "; by the kernel's records it could start no DMA";
     return note;
   }
 
-  void GroupHead(size_t unit, const std::vector<DmaFate>& dma) {
+  void GroupHead(size_t unit, bool translated, const std::vector<DmaFate>& dma) {
+    if (unit == audit_.units.size()) {
+      WriteWrapped(
+          "  ", "behind no unit: untranslated DMA goes on, until a driver stops the device", out_);
+      return;
+    }
     const std::string name = Safe(audit_.units[unit].state.name);
+    const std::string_view kind = translated ? "DMA" : "untranslated DMA";
     const auto& tables = prediction_.units[unit].tables;
     const bool one =
         std::all_of(dma.begin(), dma.end(), [&dma](DmaFate other) { return other == dma.front(); });
     for (size_t i = 0; i < (one ? 1 : dma.size()); ++i) {
-      WriteWrapped(
-          "  ",
-          one ? fmt::format("{}: DMA {}, until a driver stops the device", name, Words(dma[i]))
-              : fmt::format("{}, {}: DMA {}, until a driver stops the device", name,
-                            ToString(tables[i].fate), Words(dma[i])),
-          out_);
+      WriteWrapped("  ",
+                   one ? fmt::format("{}: {} {}, until a driver stops the device", name, kind,
+                                     Words(dma[i], translated))
+                       : fmt::format("{}, {}: {} {}, until a driver stops the device", name,
+                                     ToString(tables[i].fate), kind, Words(dma[i], translated)),
+                   out_);
     }
   }
 
@@ -384,7 +403,7 @@ std::string InheritanceCertaintyLine(const AuditResult& audit, const Inheritance
   if (inheritance.complete()) {
     return fmt::format("Complete{}: {}, {}, one outcome for each", scope,
                        Counted(audit.units.size(), "unit"),
-                       Counted(audit.devices.size(), "device"));
+                       Counted(audit.devices.size() + audit.untranslated.size(), "device"));
   }
   return fmt::format("NOT COMPLETE{}: {}", scope,
                      Counted(inheritance.incomplete_because.size(), "gap"));

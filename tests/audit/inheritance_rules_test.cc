@@ -79,6 +79,7 @@ struct Case {
   std::optional<std::string> crashed = "intel_iommu=on";
   std::optional<std::string> capture = "intel_iommu=on";
   bool finds_old_memory = true;
+  std::optional<bool> driver_default, scalable_default;
 
  private:
   std::vector<UnitState> Units() const {
@@ -90,7 +91,8 @@ struct Case {
     const auto parsed = [](const std::optional<std::string>& line) {
       return line ? std::optional<IommuArguments>(ParseIommuArguments(*line)) : std::nullopt;
     };
-    return {units, facts, parsed(crashed), parsed(capture), finds_old_memory};
+    return {units,          facts,           parsed(crashed), parsed(capture), finds_old_memory,
+            driver_default, scalable_default};
   }
 };
 
@@ -103,6 +105,31 @@ TEST_CASE("tables of the mode that the capture kernel uses are copied") {
   c.unit.rtaddr = {kScalable, Origin::kDerived, "test"};
   c.facts.scalable = {true, Origin::kKernelObject, "test"};
   CHECK(c.Table() == TableFate::kCopied);
+}
+
+TEST_CASE("a capture kernel that runs in the dump shows what it does without an option") {
+  Case c;
+  c.crashed = "intel_iommu=on,sm_on";
+  c.unit.rtaddr = {kScalable, Origin::kDerived, "test"};
+  c.facts.scalable = {true, Origin::kKernelObject, "test"};
+  CHECK(c.OpenTables() == Fates{TableFate::kCopied, TableFate::kRefused});
+  c.scalable_default = true;
+  CHECK(c.Table() == TableFate::kCopied);
+  c.scalable_default = false;
+  CHECK(c.Table() == TableFate::kRefused);
+  // An option says otherwise.
+  c.capture = "intel_iommu=on,sm_on";
+  CHECK(c.Table() == TableFate::kCopied);
+
+  Case driver;
+  driver.capture = "";
+  CHECK(driver.OpenTables() == Fates{TableFate::kCopied, TableFate::kSwitchedOff});
+  driver.driver_default = true;
+  CHECK(driver.Table() == TableFate::kCopied);
+  driver.driver_default = false;
+  CHECK(driver.Table() == TableFate::kSwitchedOff);
+  driver.capture = "intel_iommu=on";
+  CHECK(driver.Table() == TableFate::kCopied);
 }
 
 TEST_CASE("another mode is refused, in either direction") {

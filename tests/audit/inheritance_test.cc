@@ -40,10 +40,21 @@ class Scene : public test::LegacyMachine {
     machine.inventory.devices.push_back(facts);
     machine.inventory.complete = true;
   }
+  // The unit is that of the whole segment.
+  void CoverBySegment() {
+    machine.units[0].register_base = {PhysAddr(0xfed90000), Origin::kKernelObject, "test"};
+    machine.scopes.complete = machine.scopes.units_complete = true;
+    FirmwareScope scope;
+    scope.segment = 0;
+    scope.flag = true;
+    scope.registers = PhysAddr(0xfed90000);
+    machine.scopes.scopes.push_back(scope);
+    for (DeviceFacts& device : machine.inventory.devices) device.path = {*device.bdf};
+  }
   Inheritance Predict(const Known<std::string>& line) {
     MemorySession session(memory);
     audit = AuditMachine(machine, session, {}, sink);
-    return PredictInheritance(audit, line, session, sink);
+    return PredictInheritance(audit, {line, std::nullopt, std::nullopt}, session, sink);
   }
   Inheritance Predict(const std::string& line) {
     return Predict(Known<std::string>(line, Origin::kUser, "--capture-cmdline"));
@@ -63,6 +74,38 @@ TEST_CASE("copied tables: DMA goes on, and nothing leads anywhere new") {
   CHECK_FALSE(out.devices[0].driver_blocked);
   REQUIRE(out.reach.size() == 1);
   CHECK_FALSE(out.reach[0]);
+}
+
+TEST_CASE("DMA that nothing translated goes on, or is blocked once translation comes on") {
+  Scene scene;
+  scene.AddDevice("nvme");
+  scene.machine.units[0].gcmd = {0, Origin::kKernelShadow, "test"};
+  scene.CoverBySegment();
+  CHECK(scene.Predict("intel_iommu=off module_blacklist=nvme").devices.empty());
+  const Inheritance off = scene.Predict("intel_iommu=off module_blacklist=nvme");
+  CHECK(off.complete());
+  REQUIRE(off.untranslated.size() == 1);
+  CHECK(off.untranslated[0].dma == std::vector<DmaFate>{DmaFate::kGoesOn});
+  CHECK(off.untranslated[0].driver_blocked);
+  const Inheritance on = scene.Predict("intel_iommu=on iommu=nopt");
+  CHECK(on.complete());
+  CHECK(on.untranslated.at(0).dma == std::vector<DmaFate>{DmaFate::kBlocked});
+  const Inheritance through = scene.Predict("intel_iommu=on iommu=pt");
+  CHECK(through.untranslated.at(0).dma == std::vector<DmaFate>{DmaFate::kGoesOn});
+  // Which it is without an option no group tells here.
+  scene.machine.inventory.groups[0].default_domain.reset();
+  const Inheritance open = scene.Predict("intel_iommu=on");
+  CHECK(open.untranslated.at(0).dma == std::vector<DmaFate>{DmaFate::kUnknown});
+  CHECK_FALSE(open.complete());
+}
+
+TEST_CASE("without an IOMMU all DMA goes on") {
+  Scene scene;
+  scene.AddDevice("nvme");
+  scene.machine.units.clear();
+  scene.machine.iommu = IommuPresence::kNone;
+  const Inheritance out = scene.Predict("intel_iommu=on");
+  CHECK(out.untranslated.at(0).dma == std::vector<DmaFate>{DmaFate::kGoesOn});
 }
 
 TEST_CASE("a module that the command line blocks") {

@@ -100,8 +100,8 @@ void Apply(std::span<const std::byte> record, FakeMemory& memory) {
 void CheckInheritance(const DumpInfo& info, const AuditResult& audit, std::string_view line,
                       MemorySession& session, DiagnosticSink& sink) {
   for (const bool known : {false, true}) {
-    Known<std::string> given;
-    if (known) given.Add(std::string(line), Origin::kUser, "fuzz");
+    CaptureKernel given;
+    if (known) given.command_line.Add(std::string(line), Origin::kUser, "fuzz");
     const Inheritance inheritance = PredictInheritance(audit, given, session, sink);
     for (const UnitInheritance& unit : inheritance.units) {
       Require(!unit.tables.empty() && !unit.interrupts.empty(), "a unit has an outcome");

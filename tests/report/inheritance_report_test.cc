@@ -157,6 +157,32 @@ TEST_CASE("many units, devices and conditions are numbers without -v") {
   CHECK(scene.Text(true).find("(-v lists them)") == std::string::npos);
 }
 
+TEST_CASE("devices that nothing translated are told of, with their unit or without one") {
+  Scene scene;
+  for (const uint8_t devfn : {uint8_t{0x10}, uint8_t{0x18}}) {
+    DeviceFacts& device = scene.audit.machine.inventory.devices.emplace_back();
+    device.bdf = Bdf{0, 0, devfn};
+    scene.inheritance.untranslated.push_back({{DmaFate::kGoesOn}, "test", false});
+  }
+  scene.inheritance.untranslated[0].dma = {DmaFate::kBlocked};
+  scene.audit.untranslated = {{0, WhyUntranslated::kTranslationOff, 0},
+                              {1, WhyUntranslated::kNoUnit, std::nullopt}};
+  const std::string text = Unwrapped(scene.Text());
+  CHECK(text.find("dmar0: DMA goes on to the same memory, until") != std::string::npos);
+  CHECK(text.find("dmar0: untranslated DMA is blocked, until a driver stops the device "
+                  "0000:00:02.0: test") != std::string::npos);
+  CHECK(text.find("behind no unit: untranslated DMA goes on, until a driver stops the device "
+                  "0000:00:03.0: test") != std::string::npos);
+  CHECK(text.find("1 unit, 3 devices, one outcome") != std::string::npos);
+  const nlohmann::json devices = scene.Json()["untranslated_devices"];
+  REQUIRE(devices.size() == 2);
+  CHECK(devices[0]["because"] == "translation-off");
+  CHECK(devices[0]["unit"] == "dmar0");
+  CHECK(devices[0]["dma"] == nlohmann::json({"blocked"}));
+  CHECK(devices[1]["because"] == "no-unit");
+  CHECK(devices[1]["unit"].is_null());
+}
+
 TEST_CASE("JSON: one fate of DMA for each outcome of the unit") {
   Scene scene;
   scene.inheritance.units[0].tables.push_back({TableFate::kRefused, "mode", {"sm_on"}});
