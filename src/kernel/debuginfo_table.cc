@@ -74,7 +74,9 @@ class Reader {
 std::vector<std::byte> DebuginfoTable::Encode() const {
   Writer out;
   out.Number(kMagic);
-  for (const std::string* text : {&build_id, &no_symbols, &no_types, &types_file}) out.Text(*text);
+  for (const std::string* text : {&build_id, &no_symbols, &no_types, &types_file, &supplement}) {
+    out.Text(*text);
+  }
   out.Number(symbols.size());
   for (const Symbol& symbol : symbols) {
     out.Text(symbol.name);
@@ -110,8 +112,8 @@ Result<DebuginfoTable> DebuginfoTable::Decode(std::span<const std::byte> bytes) 
     return Fail(ErrorCode::kMalformed, "debuginfo: the table does not begin as one");
   }
   DebuginfoTable table;
-  for (std::string* text :
-       {&table.build_id, &table.no_symbols, &table.no_types, &table.types_file}) {
+  for (std::string* text : {&table.build_id, &table.no_symbols, &table.no_types, &table.types_file,
+                            &table.supplement}) {
     *text = in.Text();
   }
   table.symbols.resize(in.Count(kMaxSymbols));

@@ -52,6 +52,8 @@ struct DebuginfoTable {
   std::vector<uint32_t> definitions;  // indices of those that were asked for by name
   std::string no_types;               // why there are none
   std::string types_file;             // the file they are in, where it is another one
+  // Build id (hexadecimal) of a supplementary file of dwz that is needed for them and not found.
+  std::string supplement;
 
   std::vector<std::byte> Encode() const;
   // kMalformed, kLimit when the bytes are not such a table.

@@ -164,8 +164,17 @@ Vmlinux::Vmlinux(const DiscoveryOptions& options, const Vmcoreinfo& vmcoreinfo,
   symbols_.push_back("linux_banner");
 }
 
-bool Vmlinux::Take(const std::string& path) {
+Result<DebuginfoTable> Vmlinux::Read(const std::string& path) const {
   Result<DebuginfoTable> table = ReadVmlinux(path, symbols_, structures_);
+  if (!table || !options_.debuginfod || !IsBuildId(table->supplement)) return table;
+  const Result<std::string> supplement = AskDebuginfod(table->supplement);
+  if (supplement) return ReadVmlinux(path, symbols_, structures_, *supplement);
+  table->no_types += "; " + supplement.error().message;
+  return table;
+}
+
+bool Vmlinux::Take(const std::string& path) {
+  Result<DebuginfoTable> table = Read(path);
   if (!table) {
     failure_ = table.error().message;
     return false;

@@ -58,6 +58,8 @@ class Vmlinux {
 
  private:
   void Load();
+  // With the supplementary file from a server, where it is needed and the user wants that.
+  Result<DebuginfoTable> Read(const std::string& path) const;
   // False when the file cannot be used; `failure_` says why.
   bool Take(const std::string& path);
 

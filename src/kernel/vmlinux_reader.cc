@@ -45,7 +45,7 @@ std::optional<ElfFile> FindDwarf(const ElfFile& main, std::string& failure) {
 }
 
 DebuginfoTable Read(const std::string& path, std::span<const std::string_view> wanted_symbols,
-                    std::span<const std::string_view> structures) {
+                    std::span<const std::string_view> structures, const std::string& supplement) {
   DebuginfoTable table;
   const Result<ElfFile> main = ElfFile::Open(path);
   if (!main) {
@@ -74,7 +74,7 @@ DebuginfoTable Read(const std::string& path, std::span<const std::string_view> w
   }
   if (main->HasDwarf() || other) {
     table.no_types.clear();
-    const Status read = ReadLayouts(other ? *other : *main, structures, near, table);
+    const Status read = ReadLayouts(other ? *other : *main, structures, near, supplement, table);
     if (!read) table.no_types = read.error().message;
     if (read && table.definitions.empty()) {
       table.no_types = fmt::format("{}: none of the structures that are looked for is defined",
@@ -91,7 +91,7 @@ std::string DebuginfoSupport() { return fmt::format("libdw 0.{}", _ELFUTILS_VERS
 Result<DebuginfoTable> ReadVmlinux(const std::string& path,
                                    std::span<const std::string_view> symbols,
                                    std::span<const std::string_view> structures,
-                                   const IsolationLimits& limits) {
+                                   const std::string& supplement, const IsolationLimits& limits) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
     return Fail(ErrorCode::kIo, "{}: no such file", path);
@@ -99,7 +99,7 @@ Result<DebuginfoTable> ReadVmlinux(const std::string& path,
   IsolationLimits own = limits;
   own.memory += static_cast<uint64_t>(status.st_size);
   const Result<std::vector<std::byte>> answer =
-      RunIsolated([&] { return Read(path, symbols, structures).Encode(); }, own);
+      RunIsolated([&] { return Read(path, symbols, structures, supplement).Encode(); }, own);
   if (!answer) {
     return Fail(answer.error().code, "{}: the process that parses it {}", path,
                 answer.error().message);
@@ -119,7 +119,8 @@ Result<DebuginfoTable> ReadVmlinux(const std::string& path,
 std::string DebuginfoSupport() { return "none"; }
 
 Result<DebuginfoTable> ReadVmlinux(const std::string& path, std::span<const std::string_view>,
-                                   std::span<const std::string_view>, const IsolationLimits&) {
+                                   std::span<const std::string_view>, const std::string&,
+                                   const IsolationLimits&) {
   return Fail(ErrorCode::kUnsupported, "{}: this build reads no debuginfo (no libdw)", path);
 }
 

@@ -5,7 +5,10 @@ import contextlib
 import ctypes.util
 import functools
 import http.server
+import os
 import pathlib
+import re
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -148,6 +151,33 @@ class VmlinuxTest(CliTest):
             (place / "debuginfo").write_bytes(self.files[NAMES[0]].read_bytes())
             ran = run("--debuginfod", "--roads", "vmlinux", fixture(name), env=surroundings)
             self.assertIn("another kernel", ran.err)
+
+    @unittest.skipUnless(ctypes.util.find_library("debuginfod") and shutil.which("dwz"), "no libdebuginfod or no dwz")
+    def test_a_server_has_what_dwz_moved_to_another_file(self):
+        name = NAMES[1]
+        _, whole = report_of(fixture(name))
+        folder = self.folder / "dwz"
+        folder.mkdir()
+        for copy in ("one", "two"):
+            shutil.copy(self.files[name], folder / copy)
+        subprocess.run(["dwz", "-L", "none", "-l", "none", "-m", "common", "-r", "one", "two"], cwd=folder, check=True)
+        notes = subprocess.run(["readelf", "-n", "common"], cwd=folder, text=True, check=True, capture_output=True)
+        build_id = re.search("Build ID: ([0-9a-f]+)", notes.stdout).group(1)
+        served, cache = folder / "served", folder / "cache"
+        place = served / "buildid" / build_id
+        place.mkdir(parents=True)
+        cache.mkdir()
+        os.rename(folder / "common", place / "debuginfo")
+        words = ["--vmlinux", folder / "one", "--roads", "vmlinux,dwarf", fixture(name)]
+        with server(served) as (address, asked):
+            surroundings = environment(DEBUGINFOD_URLS=address, DEBUGINFOD_CACHE_PATH=str(cache))
+            ran = run(*words, env=surroundings)
+            self.assertEqual(asked, [])
+            self.assertEqual(ran.status, 3, ran)
+            self.assertIn("supplementary file", ran.err)
+            ran = run("--debuginfod", "--format", "json", *words, env=surroundings)
+            self.assertEqual(asked, [f"/buildid/{build_id}/debuginfo"])
+            self.assertEqual(same_report("vmlinux", whole, ran.json()), (True, ""), ran)
 
 
 if __name__ == "__main__":

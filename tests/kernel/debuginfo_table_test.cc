@@ -20,6 +20,7 @@ DebuginfoTable Sample() {
   table.build_id = "0123456789abcdef";
   table.symbols = {{"_stext", 0xffffffff81000000}, {"crashk_res", 0xffffffff82000000}};
   table.types_file = "vmlinux.debug";
+  table.supplement = "0123";
   table.composites = {{"outer", 16, {Member("first", 0, 64), Embedded("", 64, 1)}},
                       {"", 8, {Member("inner", 8, 8), Embedded("deep", 32, 2)}},
                       {"deep", 4, {Member("bits", 3, 5)}}};
@@ -35,6 +36,7 @@ TEST_CASE("a table comes back as it was") {
   CHECK(back->symbols[1].name == "crashk_res");
   CHECK(back->symbols[1].address == 0xffffffff82000000);
   CHECK(back->types_file == "vmlinux.debug");
+  CHECK(back->supplement == "0123");
   CHECK(back->Encode() == Sample().Encode());
   const DwarfTypes types(*back, "test");
   CHECK(types.Member("outer", "first")->bit_offset == 0);

@@ -66,8 +66,8 @@ class Compiled {
   bool built = false;
 };
 
-Result<DebuginfoTable> Read(const std::string& path) {
-  return ReadVmlinux(path, kSymbols, kStructures);
+Result<DebuginfoTable> Read(const std::string& path, const std::string& supplement = {}) {
+  return ReadVmlinux(path, kSymbols, kStructures, supplement);
 }
 
 void CheckMember(const DwarfTypes& types, std::string_view type, std::string_view path,
@@ -254,11 +254,22 @@ TEST_CASE("a file that dwz shared entries out of needs the file they went to") {
   REQUIRE_MESSAGE(by_link, (by_link ? "" : by_link.error().message));
   CHECK(by_link->no_types == "");
   CheckAll(*by_link);
+  CHECK(by_link->supplement == "");
+  const std::string moved = (elsewhere.path() / "moved").string();
+  std::filesystem::copy_file(common, moved);
   std::filesystem::remove(common);
   const Result<DebuginfoTable> lost = Read(one.path);
   REQUIRE(lost);
   CHECK(lost->symbols.size() == 2);
   CHECK(lost->no_types.find("supplementary file") != std::string::npos);
+  CHECK(lost->supplement.size() == 40);
+  // Found elsewhere and given; another file is not taken.
+  const Result<DebuginfoTable> given = Read(one.path, moved);
+  REQUIRE_MESSAGE(given, (given ? "" : given.error().message));
+  CheckAll(*given);
+  const Result<DebuginfoTable> other = Read(one.path, two.path);
+  REQUIRE(other);
+  CHECK(other->supplement == lost->supplement);
 }
 
 TEST_CASE("symbols without types, types without symbols, neither") {

@@ -311,7 +311,9 @@ struct Supplement {
   DwarfHandle dwarf;
 };
 
-Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplement) {
+// `given`: where to look first. `missing`: its build id, where it is needed and not found.
+Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, const std::string& given,
+                        Supplement& supplement, std::string& missing) {
   const char* name = nullptr;
   const void* id = nullptr;
   const ssize_t id_size = dwelf_dwarf_gnu_debugaltlink(dwarf, &name, &id);
@@ -331,6 +333,7 @@ Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplemen
   }
   const std::string beside = places.front();
   places.push_back(BuildIdPath(build_id));
+  if (!given.empty()) places.insert(places.begin(), given);
   std::string failure = "no such file";
   for (const std::string& path : places) {
     Result<ElfFile> opened = ElfFile::Open(path);
@@ -351,6 +354,7 @@ Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplemen
     dwarf_setalt(dwarf, supplement.dwarf.get());
     return {};
   }
+  missing = build_id;
   return Fail(ErrorCode::kNotFound, "{}: its supplementary file {} is needed: {}", file.path(),
               beside, failure);
 }
@@ -358,13 +362,18 @@ Status AttachSupplement(const ElfFile& file, Dwarf* dwarf, Supplement& supplemen
 }  // namespace
 
 Status ReadLayouts(const ElfFile& file, std::span<const std::string_view> wanted,
-                   std::span<const uint64_t> near, DebuginfoTable& table) {
+                   std::span<const uint64_t> near, const std::string& supplement_path,
+                   DebuginfoTable& table) {
   InflatedSections inflated;
   if (Status ready = InflateZstdSections(file, inflated); !ready) return ready;
   Supplement supplement;
   const DwarfHandle dwarf(dwarf_begin_elf(file.elf(), DWARF_C_READ, nullptr));
   if (!dwarf) return Fail(ErrorCode::kMalformed, "{}: {}", file.path(), dwarf_errmsg(-1));
-  if (Status attached = AttachSupplement(file, dwarf.get(), supplement); !attached) return attached;
+  if (Status attached =
+          AttachSupplement(file, dwarf.get(), supplement_path, supplement, table.supplement);
+      !attached) {
+    return attached;
+  }
 
   LayoutReader reader(wanted, table);
   for (const uint64_t address : near) {

@@ -4,6 +4,7 @@
 #define DMAUDIT_KERNEL_LIBDW_DWARF_LAYOUTS_H_
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -14,9 +15,12 @@ namespace dmaudit {
 
 // Adds composites and definitions of the wanted structures to `table`. The units that hold an
 // address of `near` are looked at first, and then, for what is still missing, all others in order.
-// What is not there is missing from the table. Error: the file has no DWARF that libdw reads.
+// What is not there is missing from the table. `supplement`: where a supplementary file of dwz is
+// looked for first; empty for the usual places alone. Error: the file has no DWARF that libdw
+// reads, or its supplementary file is not found (`table.supplement` then says which).
 Status ReadLayouts(const ElfFile& file, std::span<const std::string_view> wanted,
-                   std::span<const uint64_t> near, DebuginfoTable& table);
+                   std::span<const uint64_t> near, const std::string& supplement,
+                   DebuginfoTable& table);
 
 }  // namespace dmaudit
 
