@@ -10,6 +10,7 @@ from support import CliTest, NAMES, ROOT, TEXT_WIDTH, fixture, run
 LEGACY = "debian12-6.1-legacy"
 SCALABLE = "debian-sid-7.2-scalable-cma"
 PASS_THROUGH = "debian13-6.12-passthrough"
+OFF = "debian12-6.1-off"
 
 
 def predict(name, *options):
@@ -56,7 +57,7 @@ class InheritTest(CliTest):
                     self.assertGreater(len(unit["tables"]), 1)
                     self.assertTrue(all(one["when"] for one in unit["tables"]))
                 units = {unit["name"]: unit for unit in prediction["units"]}
-                for device in prediction["devices"]:
+                for device in prediction["devices"] + prediction["untranslated_devices"]:
                     self.assertEqual(len(device["dma"]), len(units[device["unit"]]["tables"]))
 
     def test_the_outcomes(self):
@@ -69,13 +70,17 @@ class InheritTest(CliTest):
             (SCALABLE, "intel_iommu=on,sm_on", "copied", "goes-on"),
             (SCALABLE, "intel_iommu=on,sm_off", "refused", "gap-then-blocked"),
             (SCALABLE, "intel_iommu=on,sm_off iommu=pt", "refused", "physical"),
-            (PASS_THROUGH, "intel_iommu=off", "switched-off", "goes-on"),
+            (PASS_THROUGH, "intel_iommu=off", "switched-off", "goes-on", "physical"),  # one is held by user space
+            (OFF, "intel_iommu=off", "stays-off", "goes-on"),
+            (OFF, "intel_iommu=on iommu=nopt", "switched-on", "blocked"),
+            (OFF, "intel_iommu=on iommu=pt", "switched-on", "goes-on"),
         ]
-        for name, line, fate, dma in cases:
+        for name, line, fate, *dma in cases:
             with self.subTest(name, line=line):
                 _, prediction = predict(name, "--capture-cmdline", line)
                 self.assertEqual(fates(prediction), [[fate]])
-                self.assertEqual({one for device in prediction["devices"] for one in device["dma"]}, {dma})
+                devices = prediction["devices"] + prediction["untranslated_devices"]
+                self.assertEqual({one for device in devices for one in device["dma"]}, set(dma))
                 self.assertTrue(all(not unit["tables"][0]["when"] for unit in prediction["units"]))
 
     def test_interrupt_remapping(self):

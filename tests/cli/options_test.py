@@ -4,15 +4,16 @@
 import re
 import unittest
 
-from support import CliTest, FIXTURES, NAMES, fixture, golden_rows, run
+from support import CliTest, FIXTURES, NAMES, TRANSLATING, fixture, golden_rows, run
 
 COMMANDS = ("report", "mappings", "inherit", "info", "distill")
 CLEAN, RMRR = "debian12-6.1-legacy", "debian12-6.1-rmrr"
 PASSTHROUGH, CMA = "debian13-6.12-passthrough", "debian-sid-7.2-scalable-cma"
-FIRST_STAGE = "debian-sid-7.2-first-stage"
+FIRST_STAGE, OFF = "debian-sid-7.2-first-stage", "debian12-6.1-off"
 
 # Each fixture by the worst severity in it.
-WORST = {CLEAN: None, FIRST_STAGE: None, RMRR: "critical", PASSTHROUGH: "warning", CMA: "warning"}
+WORST = {CLEAN: None, FIRST_STAGE: None, RMRR: "critical", PASSTHROUGH: "warning", CMA: "warning",
+         OFF: "warning"}
 
 
 # No mapping of any fixture is there.
@@ -45,7 +46,8 @@ class FailOnTest(CliTest):
 
     def test_mappings_has_no_findings_to_fail_on(self):
         for name in NAMES:
-            self.assertEqual(run("mappings", fixture(name)).status, 0)
+            # Without tables in use there are no rows for what devices reach: that is not complete.
+            self.assertEqual(run("mappings", fixture(name)).status, 0 if name in TRANSLATING else 3)
         self.cannot_run(run("mappings", "--fail-on", "never", fixture(CLEAN)), "--fail-on")
 
 

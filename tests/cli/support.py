@@ -19,6 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 DMAUDIT = os.path.abspath(os.environ.get("DMAUDIT") or ROOT / "build/release/src/dmaudit")
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.kdump"))
+# Those with tables in use.
+TRANSLATING = [name for name in NAMES if (FIXTURES / f"{name}.mappings.ndjson").stat().st_size]
 WORKERS = os.cpu_count() or 1
 PAGE = 4096
 TEXT_WIDTH = 100
