@@ -12,6 +12,7 @@
 #include "kernel/btf_search.h"
 #include "kernel/kallsyms.h"
 #include "kernel/kallsyms_search.h"
+#include "kernel/remembered_types.h"
 
 namespace dmaudit {
 namespace {
@@ -142,7 +143,9 @@ SymbolTable LoadSymbols(KernelImage& image, Vmlinux& vmlinux, const Roads& roads
   return *std::move(own);
 }
 
-std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelImage& image,
+namespace {
+
+std::unique_ptr<const TypeSource> FindTypes(const SymbolTable& symbols, KernelImage& image,
                                             Vmlinux& vmlinux, const Roads& roads,
                                             DiagnosticSink& sink) {
   Result<std::unique_ptr<const TypeSource>> other = Closed(Road::kDwarf);
@@ -170,6 +173,14 @@ std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelIm
   reason += fmt::format("; {}", other.error().message);
   sink.Incomplete("kernel.no-types", "no kernel types: {}", reason);
   return std::make_unique<const NoTypes>(reason);
+}
+
+}  // namespace
+
+std::unique_ptr<const TypeSource> LoadTypes(const SymbolTable& symbols, KernelImage& image,
+                                            Vmlinux& vmlinux, const Roads& roads,
+                                            DiagnosticSink& sink) {
+  return std::make_unique<const RememberedTypes>(FindTypes(symbols, image, vmlinux, roads, sink));
 }
 
 }  // namespace dmaudit
