@@ -20,6 +20,7 @@ struct Traces {
   std::optional<uint64_t> elf_headers;  // address
   std::optional<uint64_t> initrd_size;
   std::optional<uint64_t> kernel_size;  // of the file
+  bool all_read = true;
 };
 
 SegmentRole RoleOf(const ImageSegment& segment, const Traces& traces) {
@@ -37,10 +38,11 @@ SegmentRole RoleOf(const ImageSegment& segment, const Traces& traces) {
 }
 
 // The kernel and the initrd are told by their sizes; of two segments that fit, neither is known.
-void ForgetWhatIsAmbiguous(std::vector<ImageSegment>& segments) {
+// Where not everything was read, a second one may fit.
+void ForgetWhatIsAmbiguous(std::vector<ImageSegment>& segments, bool all_read) {
   for (const SegmentRole role : {SegmentRole::kInitrd, SegmentRole::kKernel}) {
     const auto has = [role](const ImageSegment& segment) { return segment.role == role; };
-    if (std::count_if(segments.begin(), segments.end(), has) < 2) continue;
+    if (all_read && std::count_if(segments.begin(), segments.end(), has) < 2) continue;
     for (ImageSegment& segment : segments) {
       if (has(segment)) segment.role = SegmentRole::kUnknown;
     }
@@ -86,13 +88,14 @@ CrashImage ReadCrashImage(const KernelView& kernel, KernelVa address) {
                                             image.Place("nr_segments"), *count, layout->elements)});
     return out;
   }
+  Traces traces;
   const auto trace = [&](std::string_view member) -> std::optional<uint64_t> {
     if (!image.Has(member)) return std::nullopt;
     const Result<uint64_t> value = image.Integer(member);
+    traces.all_read = traces.all_read && value;
     if (!value || *value == 0) return std::nullopt;
     return *value;
   };
-  Traces traces;
   traces.entry = trace("start");
   if (image.Has("file_mode")) {
     if (const Result<uint64_t> mode = image.Integer("file_mode")) out.file_mode = *mode != 0;
@@ -128,7 +131,7 @@ CrashImage ReadCrashImage(const KernelView& kernel, KernelVa address) {
     added.loaded_bytes = *loaded;
     added.role = RoleOf(added, traces);
   }
-  ForgetWhatIsAmbiguous(out.segments);
+  ForgetWhatIsAmbiguous(out.segments, out.complete && traces.all_read);
   std::sort(out.segments.begin(), out.segments.end(),
             [](const ImageSegment& a, const ImageSegment& b) { return a.range < b.range; });
   return out;

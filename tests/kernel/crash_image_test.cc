@@ -83,6 +83,38 @@ TEST_CASE("a size that two pieces have names neither") {
   }
 }
 
+TEST_CASE("what was not read may be a second piece that fits: none is named by its size") {
+  const auto look = [](const char* lost, uint64_t offset = 0) {
+    return Look([lost, offset](MachineScene& s) {
+      s.AddSegment(0x22000000, 0x8000, 0x7777);
+      s.SetWord("kimage", "kimage.file_mode", 1);
+      s.SetWord("kimage", "kimage.kernel_buf_len", 0x100000 + 0x4200);
+      s.SetWord("kimage", "kimage.initrd_buf_len", 0x7777);
+      s.SetWord("kimage", "kimage.elf_load_addr", 0x2f000000);
+      if (*lost == '\0') return;
+      const uint64_t at = s.At("kimage") + s.OffsetOf(lost) + offset;
+      s.memory().SetState(PhysAddr(MachineScene::Physical(at)), 8, ByteState::kRedacted);
+    });
+  };
+  const Look whole = look("");
+  REQUIRE(whole.image->segments.size() == 3);
+  CHECK(whole.image->segments[1].role == SegmentRole::kInitrd);
+  // The entry point may lie in it; it may be the kernel; the first piece may be the initrd.
+  const Look entry = look("kimage.start");
+  const Look kernel_size = look("kimage.kernel_buf_len");
+  const Look piece = look("kimage.segment", entry.scene.OffsetOf("kexec_segment.mem"));
+  CHECK(entry.image->complete);
+  CHECK(kernel_size.image->complete);
+  CHECK_FALSE(piece.image->complete);
+  CHECK(piece.image->segments.size() == 2);
+  for (const Look* part : {&entry, &kernel_size, &piece}) {
+    for (const ImageSegment& segment : part->image->segments) {
+      const bool headers = segment.range.first == PhysAddr(0x2f000000);
+      CHECK(segment.role == (headers ? SegmentRole::kElfHeaders : SegmentRole::kUnknown));
+    }
+  }
+}
+
 TEST_CASE("an image that is not known in full says so") {
   // One more segment than the array holds.
   const Look many([](MachineScene& s) { s.SetWord("kimage", "kimage.nr_segments", 17); });
