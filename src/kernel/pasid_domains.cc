@@ -88,10 +88,7 @@ void PasidDomains::Add(uint64_t entry, uint64_t pasid, std::map<uint32_t, Domain
   if ((entry & kTagMask) == kHandle) {
     type = TypeBehindHandle(pointer);
   } else if ((entry & kTagMask) == 0) {
-    // 6.11 to 6.14 keep handles without a mark, everything else a domain. No member tells, but a
-    // handle begins with a pointer and a domain with its type.
-    type = TypeBehindHandle(pointer);
-    if (!type) type = TypeAt(pointer);
+    type = TypeOfUnmarked(pointer);
   }
   if (type) types.emplace(static_cast<uint32_t>(pasid), *type);
 }
@@ -102,6 +99,18 @@ std::optional<DomainType> PasidDomains::TypeBehindHandle(uint64_t handle) const 
   const Result<uint64_t> domain = view.Integer("domain");
   if (!domain || !IsPointer(*domain)) return std::nullopt;
   return TypeAt(*domain);
+}
+
+// 6.11 to 6.14 keep handles without a mark, everything else a domain. No member tells, but a handle
+// begins with a pointer and a domain with its type: a word that is not known is neither.
+std::optional<DomainType> PasidDomains::TypeOfUnmarked(uint64_t pointer) const {
+  const StructView view(kernel_.reader, kernel_.types, KernelVa(pointer), "iommu_attach_handle");
+  if (view.Has("domain")) {
+    const Result<uint64_t> domain = view.Integer("domain");
+    if (!domain) return std::nullopt;
+    if (IsPointer(*domain)) return TypeAt(*domain);
+  }
+  return TypeAt(pointer);
 }
 
 std::optional<DomainType> PasidDomains::TypeAt(uint64_t domain) const {

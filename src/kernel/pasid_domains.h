@@ -33,6 +33,7 @@ class PasidDomains {
   void Add(uint64_t entry, uint64_t pasid, std::map<uint32_t, DomainType>& types);
   std::optional<DomainType> TypeAt(uint64_t domain) const;
   std::optional<DomainType> TypeBehindHandle(uint64_t handle) const;
+  std::optional<DomainType> TypeOfUnmarked(uint64_t pointer) const;
 
   const KernelView& kernel_;
   size_t nodes_ = 0;

@@ -43,6 +43,10 @@ class Objects {
                           std::as_bytes(std::span(&shift, 1)));
     return at + 2;
   }
+  uint64_t Lost(uint64_t object) {
+    scene_.memory().SetState(PhysAddr(MachineScene::Physical(object)), 8, ByteState::kLost);
+    return object;
+  }
   void SetHead(uint64_t entry) {
     Put(scene_.At("group0.pasid_array") + scene_.OffsetOf("xarray.xa_head"), entry);
   }
@@ -123,6 +127,17 @@ TEST_CASE("an array without entries, and entries that are none") {
   });
   CHECK(look.types.empty());
   CHECK(look.scene.sink.diagnostics().empty());
+}
+
+TEST_CASE("an unmarked entry that leads to what is not known is neither handle nor domain") {
+  const Look look([](Objects& o) {
+    // The low half of the last pointer looks like the type of a domain that blocks.
+    o.SetHead(o.Node(0, {{1, o.Lost(o.Domain(16))},
+                         {2, o.Lost(o.Handle(o.Domain(16)))},
+                         {3, o.Handle(o.Lost(o.Domain(16)))},
+                         {4, o.Handle(MachineScene::kDirect + 0x100000000)}}));
+  });
+  CHECK(look.types.empty());
 }
 
 TEST_CASE("nodes that do not fit each other are left out, and named once") {
