@@ -307,6 +307,8 @@ class DeviceReader {
     // Where the driver has no domain that blocks, an empty one of another type does.
     if (current && blocking && *current != 0 && *current == *blocking) {
       group.domain = DomainType::kBlocked;
+    } else if (!blocking && view.Has("blocking_domain") && group.domain != DomainType::kBlocked) {
+      group.domain = std::nullopt;  // whether it is that one cannot be told
     }
     group.owned = Flag(view, "owner");
     group.pasid_domains = pasid_domains_.Read(view);

@@ -131,6 +131,20 @@ TEST_CASE("a domain that blocks is told from one of its type") {
   CHECK(look.group().default_domain == DomainType::kUnmanaged);
 }
 
+TEST_CASE("whether a domain blocks is not known where the word that tells is not") {
+  const auto domain = [](uint64_t type) {
+    const Look look([type](MachineScene& s) { s.devices[0].domain_type = type; },
+                    [](MachineScene& s) {
+                      const uint64_t at = s.At("group0.blocking_domain");
+                      s.memory().SetState(PhysAddr(MachineScene::Physical(at)), 8,
+                                          ByteState::kRedacted);
+                    });
+    return look.group().domain;
+  };
+  CHECK_FALSE(domain(1));
+  CHECK(domain(0) == DomainType::kBlocked);
+}
+
 TEST_CASE("what user space holds") {
   const auto held = [](const std::function<void(MachineScene&)>& before,
                        const std::function<void(MachineScene&)>& after = nullptr) {
