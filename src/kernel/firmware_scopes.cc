@@ -129,8 +129,9 @@ class ScopeReader {
     scope.place += ", segment of all units";
   }
 
-  // The segment of all units that were read (their list comes first), if it is one.
+  // The segment of all units (their list comes first), if it is one.
   std::optional<uint16_t> OnlySegment() const {
+    if (!out_.units_complete) return std::nullopt;  // one that was not read may have another
     std::optional<uint16_t> only;
     for (const FirmwareScope& scope : out_.scopes) {
       if (scope.kind != ScopeKind::kUnit) continue;

@@ -117,6 +117,22 @@ TEST_CASE("where units are of two segments its own is not known, and its devices
   CHECK(region.unplaced == 2);
 }
 
+TEST_CASE("where not all units are read, theirs is not taken for the segment of all") {
+  MachineScene scene;
+  scene.units = 2;
+  scene.Build();
+  scene.AddScope("rmrr", 0x7000000, 0x70fffff);
+  scene.SetState("rmrr0-header", ByteState::kLost);
+  scene.Set("drhd0.list", 0);
+  const Result<MachineState> found = scene.Discover();
+  REQUIRE(found);
+  CHECK_FALSE(found->scopes.units_complete);
+  const FirmwareScope& region = found->scopes.scopes.back();
+  CHECK(region.kind == ScopeKind::kReservedMemory);
+  CHECK_FALSE(region.segment);
+  CHECK(region.unplaced == 2);
+}
+
 TEST_CASE("a unit whose structure cannot be read has a flag and a segment that are not known") {
   // The list goes over the page of its only unit: the list itself is then not whole either.
   MachineScene scene;
