@@ -39,6 +39,9 @@ constexpr size_t kMaxLogLines = 4;
 
 // A scope entry takes at least 6 bytes of a DMAR structure, whose length is 16 bits.
 constexpr uint64_t kMaxScope = 65535 / 6;
+// Over all units: a machine has a few dozen, and a crafted dump can lead every unit to the same
+// array.
+constexpr uint64_t kMaxScopeEntries = 65536;
 
 // What is asked once for all units.
 struct Globals {
@@ -84,8 +87,10 @@ std::optional<uint64_t> TableMode(const KernelView& kernel, const UnitState& uni
 
 class UnitReader {
  public:
-  UnitReader(const KernelView& kernel, const Globals& globals, const StructView& drhd)
-      : kernel_(kernel), globals_(globals), drhd_(drhd) {}
+  // `scopes_left`: of kMaxScopeEntries.
+  UnitReader(const KernelView& kernel, const Globals& globals, const StructView& drhd,
+             uint64_t& scopes_left)
+      : kernel_(kernel), globals_(globals), drhd_(drhd), scopes_left_(scopes_left) {}
 
   UnitState Read() {
     ReadDrhd();
@@ -142,7 +147,9 @@ class UnitReader {
   void ReadScope() {
     const Result<uint64_t> covers_rest = drhd_.Integer("include_all");
     const Result<uint64_t> count = drhd_.Integer("devices_cnt");
-    if (!covers_rest || *covers_rest != 0 || !count || *count > kMaxScope) return;
+    if (!covers_rest || *covers_rest != 0 || !count) return;
+    if (*count > std::min(kMaxScope, scopes_left_)) return;
+    scopes_left_ -= *count;
     uint64_t present = 0;
     const auto add = [&](const std::optional<ScopeDevice>& device) {
       present += device.has_value();
@@ -358,6 +365,7 @@ class UnitReader {
   const KernelView& kernel_;
   const Globals& globals_;
   const StructView& drhd_;
+  uint64_t& scopes_left_;
   UnitState unit_;
   std::optional<std::pair<KernelVa, std::string>> root_entry_;
 };
@@ -383,10 +391,11 @@ UnitDiscovery DiscoverUnits(const KernelView& kernel) {
   globals.extended_context = ReadIntVariable(kernel, "intel_iommu_ecs");
   globals.eim_mode = ReadIntVariable(kernel, "eim_mode");
   globals.enabled = ReadIntVariable(kernel, "intel_iommu_enabled");
+  uint64_t scopes_left = kMaxScopeEntries;
   const Status walked =
       WalkList(kernel.reader, kernel.types, *head, "dmar_drhd_unit", "list", kMaxUnits,
                [&](const StructView& drhd) {
-                 discovery.units.push_back(UnitReader(kernel, globals, drhd).Read());
+                 discovery.units.push_back(UnitReader(kernel, globals, drhd, scopes_left).Read());
                  return true;
                });
   discovery.complete = walked.has_value();

@@ -276,6 +276,35 @@ TEST_CASE("an ignored unit: the devices of its scope that exist, or not known") 
   CHECK_FALSE(ignored(0, 0, 2, 1).unit().scope_devices);
 }
 
+TEST_CASE("scopes of ignored units are read up to a limit over all of them") {
+  constexpr uint64_t kScope = MachineScene::kSlab + 0x800000;
+  constexpr uint32_t kLongest = 65535 / 6;  // entries of a structure whose length has 16 bits
+  Look look(
+      [](MachineScene& s) {
+        s.units = 9;
+        s.bit_fields = false;
+      },
+      [](MachineScene& s) {
+        for (uint64_t at = 0; at < kLongest * 16; at += 0x1000) {
+          s.memory().AddZeroPage(PhysAddr(MachineScene::Physical(kScope + at)));
+        }
+        for (unsigned i = 0; i < 9; ++i) {
+          const std::string drhd = "drhd" + std::to_string(i);
+          s.SetByte(drhd, "dmar_drhd_unit.ignored", 1);
+          s.SetByte(drhd, "dmar_drhd_unit.include_all", 0);
+          s.Set(drhd + ".devices", kScope);
+          s.Set32(drhd + ".devices_cnt", i == 0 ? kLongest + 1 : kLongest);
+        }
+        s.Set32("drhd7.devices_cnt", 65536 - 6 * kLongest + 1);
+        s.Set32("drhd8.devices_cnt", 65536 - 6 * kLongest);
+      });
+  REQUIRE(look.state.units.size() == 9);
+  for (size_t i = 0; i < 9; ++i) {
+    CAPTURE(i);
+    CHECK(look.state.units[i].scope_devices.known() == (i != 0 && i != 7));
+  }
+}
+
 TEST_CASE("sources that disagree are said to, and the strongest is kept") {
   Look look([](MachineScene& s) {
     s.log = {"DMAR: dmar0: reg_base_addr fed90000 ver 1:0 cap d2008c22260207 ecap f00f4a"};
