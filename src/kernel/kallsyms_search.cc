@@ -69,10 +69,11 @@ class Finder {
       if (++token_tables_ > kMaxTokenTables) return Limit("token tables", kMaxTokenTables);
       Near(fmt::format("kallsyms_token_table at {:#x}, but no markers and names below it",
                        tokens->table.value()));
-      for (const size_t size : kWindows) {
+      const size_t below = BytesBelow(tokens->table);
+      for (const size_t window : kWindows) {
         const size_t before = result_.found.size();
-        FindNames(*tokens, size);
-        if (result_.found.size() != before || !result_.limit.empty()) break;
+        FindNames(*tokens, std::min(window, below));
+        if (result_.found.size() != before || !result_.limit.empty() || below <= window) break;
       }
       return result_.limit.empty();
     });
@@ -84,6 +85,13 @@ class Finder {
     KernelVa table;
     KernelVa index;
   };
+
+  // How much of the image lies below `address`, if it has no gaps.
+  size_t BytesBelow(KernelVa address) const {
+    const KernelVa first = image_.pieces().front().first;
+    if (address <= first) return 0;
+    return static_cast<size_t>(AlignUp(address.value() - first.value(), kMaxAlignment));
+  }
 
   // Returns false, for use as the answer of a visitor.
   bool Limit(std::string_view what, unsigned limit) {
