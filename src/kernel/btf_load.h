@@ -16,7 +16,7 @@
 namespace dmaudit {
 
 // The symbols around the blob, for whoever looks symbols up beforehand.
-inline constexpr std::array<std::string_view, 4> kBtfSymbols = {
+inline constexpr std::array<std::string_view, 4> kBtfBounds = {
     "__start_BTF", "__stop_BTF", "_binary__btf_vmlinux_bin_start", "_binary__btf_vmlinux_bin_end"};
 
 // Distribution kernels carry 4 to 10 MB.

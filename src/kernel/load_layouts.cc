@@ -109,7 +109,7 @@ Result<std::unique_ptr<const TypeSource>> TypesOf(Vmlinux& vmlinux, const Roads&
 
 std::vector<std::string_view> WantedSymbols() {
   std::vector<std::string_view> wanted(kSymbols.begin(), kSymbols.end());
-  wanted.insert(wanted.end(), kBtfSymbols.begin(), kBtfSymbols.end());
+  wanted.insert(wanted.end(), kBtfBounds.begin(), kBtfBounds.end());
   return wanted;
 }
 

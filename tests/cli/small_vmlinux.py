@@ -157,7 +157,7 @@ def symbols(kernel, names):
 
 def build(dump, path, build_id=None):
     """Writes the vmlinux of the kernel in `dump`."""
-    names = wanted("kSymbols") | wanted("kBtfSymbols") | set(ANCHORS)
+    names = wanted("kSymbols") | wanted("kBtfBounds") | set(ANCHORS)
     with mock.patch.object(kallsyms, "load", lambda kernel: symbols(kernel, names)):
         view = Kernel(open_dump(str(dump)))
     offset = int(view.info.get("KERNELOFFSET", "0"), 16)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The first byte chooses which tables VMCOREINFO announces, or that kallsyms and BTF are searched
 // for; the rest is kernel memory, in which announced tables lie where KallsymsBuilder puts them.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +34,13 @@ class Window : public KernelReader {
     constexpr uint64_t kLarge = uint64_t{2} << 20;
     const KernelVa first = address.AlignDown(kLarge);
     return {first, kLarge, first.value() == base_, false, false};
+  }
+  bool ReadKnown(KernelVa address, std::span<std::byte> out, std::byte filler) override {
+    std::fill(out.begin(), out.end(), filler);
+    if (address.value() < base_ || address.value() - base_ >= bytes_.size()) return false;
+    const auto rest = bytes_.subspan(static_cast<size_t>(address.value() - base_));
+    std::memcpy(out.data(), rest.data(), std::min(out.size(), rest.size()));
+    return true;
   }
 
  private:

@@ -23,6 +23,7 @@
 #include "report/inheritance_report.h"
 #include "report/report.h"
 #include "support/machine_scene.h"
+#include "support/patched_memory.h"
 #include "support/table_builder.h"
 
 namespace dmaudit::test {
@@ -72,7 +73,7 @@ const std::array<Region, 5> kRegions = {{{MachineScene::Physical(MachineScene::k
                                          {MachineScene::kRoot, 4},
                                          {kTables, 8}}};
 
-void Apply(std::span<const std::byte> record, FakeMemory& memory) {
+void Apply(std::span<const std::byte> record, PatchedMemory& memory) {
   const auto where = LoadUnchecked<uint16_t>(record, 0);
   const auto how = LoadUnchecked<uint16_t>(record, 2);
   const auto value = LoadUnchecked<uint64_t>(record, 4);
@@ -130,7 +131,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace dmaudit::test;
   constexpr size_t kRecord = 12;
   constexpr size_t kMaxRecords = 64;  // more only hides what the first ones did
-  auto memory = std::make_unique<FakeMemory>(Original().memory);
+  auto memory = std::make_unique<PatchedMemory>(Original().memory);
   const std::span<const std::byte> bytes = std::as_bytes(std::span(data, size));
   bool states_only = true;
   for (size_t i = 0; i < kMaxRecords && (i + 1) * kRecord <= size; ++i) {

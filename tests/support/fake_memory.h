@@ -3,6 +3,7 @@
 #ifndef DMAUDIT_TESTS_SUPPORT_FAKE_MEMORY_H_
 #define DMAUDIT_TESTS_SUPPORT_FAKE_MEMORY_H_
 
+#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -69,8 +70,21 @@ class FakeMemory : public PhysicalMemory {
       if (!visit({PhysAddr(base), PhysAddr(base + kPageSize - 1)})) return;
     }
   }
+  // Only the pages that were made are looked at.
+  void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override {
+    for (const auto& [base, page] : pages_) {
+      if (!IsReadable(PageStateHint(PhysAddr(base))) || !IsRam(PhysAddr(base))) continue;
+      if (!visit(PhysAddr(base), kPageSize)) return;
+    }
+  }
 
  private:
+  bool IsRam(PhysAddr base) const {
+    const PhysRange page{base, PhysAddr(base.value() + kPageSize - 1)};
+    return ram_.empty() || std::any_of(ram_.begin(), ram_.end(), [&](const PhysRange& range) {
+             return range.Overlaps(page);
+           });
+  }
   Page& MakePage(PhysAddr address) {
     const PhysAddr base = address.AlignDown(kPageSize);
     const auto [it, fresh] = pages_.try_emplace(base.value());

@@ -280,6 +280,16 @@ class MachineScene {
     return address >= kImage ? address - kImage + kPhysBase : address - kDirect;
   }
   FakeMemory& memory() { return *memory_; }
+  const FakeMemory& memory() const { return *memory_; }
+  // Variables and objects by name.
+  const std::map<std::string, uint64_t>& places() const { return places_; }
+  // A page for one object.
+  uint64_t Allocate(const std::string& name) {
+    const uint64_t address = kSlab + 0x1000 * places_.size();
+    memory_->AddZeroPage(PhysAddr(Physical(address)));
+    places_[name] = address;
+    return address;
+  }
 
   Dump dump;
   DiagnosticSink sink;
@@ -291,14 +301,6 @@ class MachineScene {
   void PutText(uint64_t address, std::string_view text) {
     memory_->Write(PhysAddr(Physical(address)), AsBytes(std::string(text) + '\0'));
   }
-  // A page for one object.
-  uint64_t Allocate(const std::string& name) {
-    const uint64_t address = kSlab + 0x1000 * places_.size();
-    memory_->AddZeroPage(PhysAddr(Physical(address)));
-    places_[name] = address;
-    return address;
-  }
-
   // A struct pci_dev that only scopes lead to.
   uint64_t ScopeDevice(uint64_t bus, uint64_t devfn) {
     const std::string name = fmt::format("scope-device{}", places_.size());
