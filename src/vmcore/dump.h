@@ -42,6 +42,8 @@ struct DumpInfo {
   bool distilled = false;   // written by `dmaudit distill`
   // utsname of the kdump header (empty where the container has none).
   std::string release, version, nodename, domainname;
+  // What the filter left out, as makedumpfile -d counts; nothing where the container does not say.
+  std::optional<uint32_t> dump_level;
   // Segments of an ELF dump that state a kernel virtual address, as (virtual, physical range).
   struct VirtualSegment {
     uint64_t virtual_address;

@@ -86,11 +86,34 @@ TEST_CASE("every state comes out as it went in, with every codec and any number 
       DiagnosticSink again;
       const Result<Dump> result = OpenBack(dir.File("out"), again);
       CheckSame(*dump, *result);
+      // Without decoding a page, too.
+      CHECK(result->memory->PageStateHint(PhysAddr(5 * kTestPage)) == ByteState::kLost);
+      CHECK(result->memory->PageStateHint(PhysAddr(7 * kTestPage)) == ByteState::kCorrupt);
+      CHECK(result->memory->PageStateHint(PhysAddr(63 * kTestPage)) == ByteState::kTruncated);
       CHECK(result->info.incomplete);
       REQUIRE(result->notes.size() == 1);
       CHECK(result->notes[0].descriptor == dump->notes[0].descriptor);
     }
   }
+}
+
+TEST_CASE("the level of the filter is the original's: makedumpfile applies it again") {
+  const TempDir dir;
+  const auto level_of = [&](const std::vector<std::byte>& bytes) {
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(bytes, sink);
+    REQUIRE(dump);
+    REQUIRE(ConvertToKdump(*dump, {}, {}, dir.File("out")));
+    DiagnosticSink again;
+    return OpenBack(dir.File("out"), again)->info.dump_level;
+  };
+  KdumpImage image = EveryState().Build();
+  CHECK(level_of(image.bytes) == 31);
+  CHECK(level_of(image.Set("dump_level", 17).bytes) == 17);
+  CHECK(level_of(image.Set("dump_level", 0x1234).bytes) == 0);  // nobody's
+  ElfBuilder elf;
+  elf.AddLoad(0x1000, PatternPage(1), 0x2000);
+  CHECK(level_of(elf.Build().bytes) == 0);
 }
 
 TEST_CASE("the bytes written do not depend on the number of threads") {

@@ -321,6 +321,7 @@ Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) 
   dump.info.version = header.utsname_version;
   dump.info.nodename = header.nodename;
   dump.info.domainname = header.domainname;
+  dump.info.dump_level = header.dump_level;
   // Parts repeat the notes.
   CollectNotes(first, dump.notes, sink);
 

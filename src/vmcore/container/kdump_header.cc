@@ -153,6 +153,8 @@ void HeaderParser::ReadSubFields(std::span<const std::byte> sub) {
   const auto extent = [&](size_t offset, size_t size) {
     return FileExtent{FileOffset(layout_.U64(sub, offset)), layout_.Long(sub, size)};
   };
+  const uint32_t level = layout_.U32(sub, at.dump_level);
+  if (level <= kMaxKdumpDumpLevel) header_.dump_level = level;
   if (header_.version >= 3) {
     header_.vmcoreinfo = extent(at.offset_vmcoreinfo, at.size_vmcoreinfo);
   }

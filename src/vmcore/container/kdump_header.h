@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,7 @@ struct KdumpHeader {
   // `machine` is what utsname says, or "x86_64" where it says nothing and all else agrees, or the
   // layout: never empty.
   std::string release, utsname_version, nodename, domainname, machine;
+  std::optional<uint32_t> dump_level;  // nothing where a writer cannot have meant it
   uint32_t status = 0;
   uint32_t block_size = 0;   // also the page size
   uint64_t max_mapnr = 0;    // page frames are below this

@@ -15,8 +15,6 @@ constexpr uint32_t kMaxBlock = 65536;
 constexpr uint32_t kMaxVersion = 0xffff;
 // 256 MiB of notes, more than anybody has.
 constexpr uint32_t kMaxSubBlocks = 0x10000;
-// All bits of makedumpfile's -d there are, and room.
-constexpr uint32_t kMaxDumpLevel = 0xff;
 
 constexpr KdumpMainLayout kMain64 = {.status = 424,
                                      .block_size = 428,
@@ -33,6 +31,7 @@ constexpr KdumpMainLayout kMain32 = {.status = 412,
                                      .size = 452};
 
 constexpr KdumpSubLayout kSub64 = {.word = 8,
+                                   .dump_level = 8,
                                    .split = 12,
                                    .start_pfn = 16,
                                    .end_pfn = 24,
@@ -48,6 +47,7 @@ constexpr KdumpSubLayout kSub64 = {.word = 8,
                                    .size = 104};
 // 64-bit fields aligned to 4 bytes: i386.
 constexpr KdumpSubLayout kSub32Packed = {.word = 4,
+                                         .dump_level = 4,
                                          .split = 8,
                                          .start_pfn = 12,
                                          .end_pfn = 16,
@@ -63,6 +63,7 @@ constexpr KdumpSubLayout kSub32Packed = {.word = 4,
                                          .size = 80};
 // 64-bit fields aligned to 8 bytes: ARM, MIPS, PowerPC.
 constexpr KdumpSubLayout kSub32Padded = {.word = 4,
+                                         .dump_level = 4,
                                          .split = 8,
                                          .start_pfn = 12,
                                          .end_pfn = 16,
@@ -168,7 +169,7 @@ class LayoutScore {
     int score = 0;
     if (layout_.U32(sub, at.split) <= 1) score += 2;
     // It is right before the mark.
-    if (layout_.U32(sub, at.split - 4) <= kMaxDumpLevel) score += 1;
+    if (layout_.U32(sub, at.dump_level) <= kMaxKdumpDumpLevel) score += 1;
     if (version >= 6 &&
         std::min<uint64_t>(layout_.U64(sub, at.max_mapnr_64), UINT32_MAX) == max_mapnr) {
       score += 3;

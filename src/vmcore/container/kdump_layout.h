@@ -30,6 +30,7 @@ struct KdumpMainLayout {
 // kdump_sub_header. `long` fields have the machine's word size.
 struct KdumpSubLayout {
   unsigned word;                                  // bytes of a long
+  size_t dump_level;                              // i32
   size_t split;                                   // i32, from version 2
   size_t start_pfn, end_pfn;                      // long
   size_t offset_vmcoreinfo, size_vmcoreinfo;      // u64 and long, from version 3
@@ -38,6 +39,9 @@ struct KdumpSubLayout {
   size_t start_pfn_64, end_pfn_64, max_mapnr_64;  // u64, from version 6
   size_t size;
 };
+
+// All bits of makedumpfile's -d there are, and room.
+inline constexpr uint32_t kMaxKdumpDumpLevel = 0xff;
 
 inline constexpr size_t kKdumpVersion = 8;    // i32
 inline constexpr size_t kKdumpNodename = 77;  // six fields of 65 bytes from 12 on

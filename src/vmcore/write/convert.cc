@@ -176,6 +176,9 @@ Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
   header.domainname = dump.info.domainname;
   header.notes = dump.notes;
   header.incomplete = dump.info.incomplete;
+  // makedumpfile leaves out again, of all pages, what the level says. Without a word of the
+  // original's filter it must not.
+  header.dump_level = dump.info.dump_level.value_or(0);
   Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
   if (!file) return tl::unexpected(file.error());
   DumpContent content(dump);

@@ -23,8 +23,8 @@ struct ConvertSummary {
 // Writes `dump` to `path`, which appears complete or not at all. RAM stays RAM; pages excluded,
 // lost, truncated or corrupt in the original are that in the result, never bytes; redacted words
 // stay redacted by the note that comes along. `header` gives what the dump's notes do not: its
-// block_size, notes, domainname and incomplete are set here. The memory it takes does not grow
-// with the dump.
+// block_size, notes, domainname, incomplete and dump_level are set here. The memory it takes does
+// not grow with the dump.
 Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
                                       const KdumpOptions& options, const std::string& path);
 

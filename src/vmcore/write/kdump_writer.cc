@@ -152,7 +152,7 @@ class PageWriter {
           break;
         case StoredAs::kCorrupt:
           ++summary_.corrupt;
-          status = Describe(*undecodable_at_, kUndecodable.size(), kFlagZlib);
+          status = Describe(*undecodable_at_, kUndecodable.size(), kFlagsUndecodable);
           break;
       }
     }
@@ -170,7 +170,9 @@ class PageWriter {
   const KdumpSummary& summary() const { return summary_; }
 
  private:
-  static constexpr uint32_t kFlagZlib = 1;
+  // Two codecs at once, which no writer stores: that the page is corrupt shows without decoding it.
+  // Other readers look for zlib first, and fail at it.
+  static constexpr uint32_t kFlagsUndecodable = kKdumpZlib | kKdumpZstd;
 
   // All zero pages share one, and so do all undecodable ones.
   Status PutShared(const PageJob& job, uint64_t at) {
