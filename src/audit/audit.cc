@@ -130,7 +130,10 @@ Result<AuditResult> RunAudit(const Dump& dump, MemorySession& session, const Aud
                              DiagnosticSink& sink) {
   Result<MachineState> machine = DiscoverMachine(dump, session, sink, options.discovery);
   if (!machine) return tl::unexpected<Error>(machine.error());
-  return AuditMachine(std::move(*machine), session, options, sink);
+  AuditResult result = AuditMachine(std::move(*machine), session, options, sink);
+  ReportReadFaults(dump, sink);
+  result.incomplete_because = GapsOf(sink);
+  return result;
 }
 
 AuditResult AuditMachine(MachineState machine, MemorySession& session, const AuditOptions& options,

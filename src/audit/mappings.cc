@@ -136,6 +136,7 @@ Result<bool> StreamMappings(const Dump& dump, MemorySession& session, const Audi
     sink.Incomplete("walk.budget", "more than {} page table entries: rows are left out",
                     kMaxMappingEntries);
   }
+  ReportReadFaults(dump, sink);
   return sink.incomplete();
 }
 

@@ -46,8 +46,13 @@ template <typename... Args>
   return tl::unexpected<Error>(Error{code, fmt::format(format, std::forward<Args>(args)...)});
 }
 
-// Passes an error on with its context put in front: "context: message".
+// Passes an error on with its context put in front: "context: message". A message that begins with
+// it already stays as it is.
 [[nodiscard]] inline tl::unexpected<Error> Within(std::string_view context, const Error& error) {
+  if (error.message.starts_with(context) &&
+      std::string_view(error.message).substr(context.size()).starts_with(": ")) {
+    return tl::unexpected<Error>(error);
+  }
   return tl::unexpected<Error>(Error{error.code, fmt::format("{}: {}", context, error.message)});
 }
 

@@ -96,9 +96,11 @@ void Report(const ElfSummary& summary, DiagnosticSink& sink) {
   unknown(summary.corrupt, "undecodable in the original, and in the result");
 }
 
-Result<int> Finish(const auto& summary, DiagnosticSink& sink, const Options& options) {
+Result<int> Finish(const auto& summary, const Dump& dump, DiagnosticSink& sink,
+                   const Options& options) {
   if (!summary) return tl::unexpected<Error>(summary.error());
   Report(*summary, sink);
+  ReportReadFaults(dump, sink);
   PrintDiagnostics(sink, options);
   return sink.incomplete() ? kExitIncomplete : kExitClean;
 }
@@ -119,7 +121,7 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
     };
     return Finish(
         ConvertToElf(*dump, ElfOf(*dump, options.audit.discovery), {threads, show}, options.output),
-        sink, options);
+        *dump, sink, options);
   }
   const uint64_t page_size = dump->memory->page_size();
   KdumpOptions kdump = options.kdump;
@@ -129,8 +131,8 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
     return !g_interrupted;
   };
   return Finish(
-      ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output), sink,
-      options);
+      ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output), *dump,
+      sink, options);
 }
 
 }  // namespace dmaudit::cli

@@ -30,6 +30,7 @@ Result<int> RunInfo(const CommandSyntax&, const Options& options) {
   } else {
     WriteTextInfo(info, out);
   }
+  ReportReadFaults(*dump, sink);
   PrintDiagnostics(sink, options);
   const Status written = out.Close();
   if (!written) return tl::unexpected<Error>(written.error());

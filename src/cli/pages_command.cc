@@ -45,6 +45,7 @@ Result<int> RunPages(const CommandSyntax&, const Options& options) {
       return out.ok();
     });
   }
+  ReportReadFaults(*dump, sink);
   PrintDiagnostics(sink, options);
   const Status written = out.Close();
   if (!written) return tl::unexpected<Error>(written.error());

@@ -51,6 +51,7 @@ Result<int> RunRead(const CommandSyntax&, const Options& options) {
   HexDump hex(out);
   const bool known = Show(*dump->memory, options.address, options.length, hex, out);
   hex.Finish();
+  ReportReadFaults(*dump, sink);
   PrintDiagnostics(sink, options);
   const Status written = out.Close();
   if (!written) return tl::unexpected<Error>(written.error());

@@ -11,16 +11,33 @@
 #include "cli/output_file.h"
 
 namespace dmaudit::cli {
+namespace {
+
+// With what went wrong while reading, where something did: it is the likely cause of all else.
+Error WithFault(const Error& error, const DiagnosticSink& faults) {
+  if (faults.diagnostics().empty()) return error;
+  const std::string& fault = faults.diagnostics().front().message;
+  if (fault.starts_with(error.message)) return error;
+  return {error.code, fmt::format("{} ({})", error.message, fault)};
+}
+
+}  // namespace
 
 Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink) {
   std::vector<DumpInput> inputs;
+  std::vector<std::shared_ptr<const ByteSource>> files;
   for (const std::string& path : options.paths) {
     Result<std::unique_ptr<FileSource>> source = OpenOrSpool(path, options.spool);
     if (!source) return tl::unexpected<Error>(source.error());
-    inputs.push_back({path, *std::move(source)});
+    files.push_back(*std::move(source));
+    inputs.push_back({path, files.back()});
   }
   Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink, options.open);
-  if (!dumps) return tl::unexpected<Error>(dumps.error());
+  if (!dumps) {
+    DiagnosticSink faults;
+    for (const auto& file : files) file->ReportFaults(faults);
+    return tl::unexpected<Error>(WithFault(dumps.error(), faults));
+  }
   if (dumps->size() != 1) {
     return Fail(ErrorCode::kUsage,
                 "{} different dumps given where one (or all parts of one) is expected: {} and {} "
@@ -57,6 +74,9 @@ void PrintDiagnostics(const DiagnosticSink& sink, const Options& options) {
 tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const DiagnosticSink& sink,
                                   const Options& options) {
   if (options.verbose) PrintDiagnostics(sink, options);
+  DiagnosticSink faults;
+  ReportReadFaults(dump, faults);
+  if (faults.incomplete()) return Within(options.paths[0], WithFault(error, faults));
   if (!dump.info.incomplete) return Within(options.paths[0], error);
   return Within(options.paths[0],
                 {error.code, "the dump was cut short or is marked so: " + error.message});

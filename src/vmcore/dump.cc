@@ -22,6 +22,7 @@ namespace {
 struct Unwrapped {
   std::string path;
   std::shared_ptr<const ByteSource> source;
+  std::shared_ptr<const ByteSource> file;  // as given
   Container container;
   uint64_t file_size = 0;
   bool flattened = false;
@@ -29,7 +30,7 @@ struct Unwrapped {
 };
 
 Result<Unwrapped> Unwrap(DumpInput input, DiagnosticSink& sink) {
-  Unwrapped file{std::move(input.path), std::move(input.source), Container::kElf};
+  Unwrapped file{std::move(input.path), input.source, input.source, Container::kElf};
   file.file_size = file.source->size();
   Result<Container> container = ProbeContainer(*file.source, file.path);
   if (container && *container == Container::kFlattened) {
@@ -101,6 +102,7 @@ Result<Dump> OpenFiles(DumpFiles group, DiagnosticSink& sink) {
   for (const Unwrapped& file : group.files) {
     dump->info.paths.push_back(file.path);
     dump->info.file_size += file.file_size;
+    dump->files.push_back(file.file);
     dump->info.incomplete |= file.cut;
     flattened |= file.flattened;
   }
@@ -117,10 +119,11 @@ Result<std::vector<Dump>> OpenRawFiles(std::vector<DumpInput> inputs, PhysAddr b
   std::vector<Dump> dumps;
   for (DumpInput& input : inputs) {
     const uint64_t size = input.source->size();
-    Result<Dump> dump = OpenRaw(std::move(input.source), input.path, base, sink);
+    Result<Dump> dump = OpenRaw(input.source, input.path, base, sink);
     if (!dump) return tl::unexpected(dump.error());
     dump->info.paths.push_back(std::move(input.path));
     dump->info.file_size = size;
+    dump->files.push_back(std::move(input.source));
     dumps.push_back(*std::move(dump));
   }
   return dumps;
@@ -160,6 +163,16 @@ Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::strin
   Result<std::vector<Dump>> dumps = OpenInputs(std::move(inputs), sink, options);
   if (!dumps) return tl::unexpected(dumps.error());
   return std::move(dumps->front());
+}
+
+void ReportReadFaults(const Dump& dump, DiagnosticSink& sink) {
+  DiagnosticSink found;
+  for (const auto& file : dump.files) file->ReportFaults(found);
+  std::vector<const Diagnostic*> unsaid;
+  for (const Diagnostic& fault : found.diagnostics()) {
+    if (!sink.incomplete(fault.id)) unsaid.push_back(&fault);
+  }
+  for (const Diagnostic* fault : unsaid) sink.Report(fault->id, fault->effect, fault->message);
 }
 
 }  // namespace dmaudit

@@ -58,6 +58,7 @@ struct Dump {
   DumpInfo info;
   std::vector<DumpNote> notes;
   std::unique_ptr<const PhysicalMemory> memory;
+  std::vector<std::shared_ptr<const ByteSource>> files;  // that it is read from
 };
 
 struct OpenOptions {
@@ -85,6 +86,10 @@ Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, Diagn
 // The same for one dump that is already at hand; `path` names it in messages.
 Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
                       DiagnosticSink& sink, const OpenOptions& options = {});
+
+// Says why reads of the dump's files failed or came short since they were opened, if any did, as
+// gaps. Asked when the reading is done; what `sink` has of it already stays as it is.
+void ReportReadFaults(const Dump& dump, DiagnosticSink& sink);
 
 // The page compressors of this build: "raw zlib lzo snappy zstd".
 std::string_view SupportedCodecs();

@@ -58,6 +58,52 @@ TEST_CASE("a file that shrinks while it is open gives short reads") {
   CHECK((*source)->ReadAt(FileOffset(8192), out).value() == 0);
 }
 
+TEST_CASE("a file that shrinks has no holes where it was") {
+  const Folder folder;
+  WriteFile(folder / "f", std::string(200000, 'x'));
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE(source);
+  REQUIRE(::truncate((folder / "f").c_str(), 5000) == 0);
+  // Skipping what is gone would make zeros of it.
+  CHECK((*source)->SkipHole(FileOffset(8192)) == FileOffset(8192));
+}
+
+TEST_CASE("what went wrong with reads is said, once for each kind") {
+  const Folder folder;
+  WriteFile(folder / "f", std::string(20000, 'x'));
+  const auto source = FileSource::Open(folder / "f");
+  REQUIRE(source);
+  std::array<std::byte, 4096> out{};
+  REQUIRE((*source)->ReadAt(FileOffset(18000), out).value() == 2000);
+  DiagnosticSink before;
+  (*source)->ReportFaults(before);
+  CHECK(before.diagnostics().empty());
+  REQUIRE(::truncate((folder / "f").c_str(), 5000) == 0);
+  REQUIRE((*source)->ReadAt(FileOffset(8192), out).value() == 0);
+  REQUIRE((*source)->ReadAt(FileOffset(4096), out).value() == 904);
+  DiagnosticSink shrunk;
+  (*source)->ReportFaults(shrunk);
+  REQUIRE(shrunk.diagnostics().size() == 1);
+  CHECK(shrunk.incomplete("input.shrunk"));
+  CHECK(shrunk.diagnostics()[0].message.starts_with(
+      folder / "f: had 0x4e20 bytes when it was opened, and reads end at 0x1388"));
+
+  // No device that fails is at hand everywhere; a descriptor that does not read is.
+  const auto failing =
+      FileSource::Adopt(::open((folder / "f").c_str(), O_WRONLY | O_CLOEXEC), folder / "f");
+  REQUIRE(failing);
+  CHECK_FALSE((*failing)->ReadAt(FileOffset(0x123), out));
+  CHECK_FALSE((*failing)->ReadAt(FileOffset(0), out));
+  DiagnosticSink failed;
+  (*failing)->ReportFaults(failed);
+  REQUIRE(failed.diagnostics().size() == 1);
+  CHECK(failed.incomplete("input.read-failed"));
+  CHECK(failed.diagnostics()[0].message ==
+        folder /
+            "f: reading at 0x123: Bad file descriptor, the first of 2 reads that failed: what "
+            "is there is not known");
+}
+
 TEST_CASE("a file that grows while it is open keeps its size") {
   const Folder folder;
   WriteFile(folder / "f", "0123");

@@ -43,8 +43,12 @@ class HeaderReader {
       const bool small = offset - last_ < kSmallStride;
       start_ = offset;
       filled_ = 0;
-      const Result<size_t> got = stream_.ReadAt(
-          FileOffset(offset), std::span(buffer_).first(small ? kLargeWindow : kSmallWindow));
+      const auto read = [&](size_t size) {
+        return stream_.ReadAt(FileOffset(offset), std::span(buffer_).first(size));
+      };
+      Result<size_t> got = read(small ? kLargeWindow : kSmallWindow);
+      // What fails can be what lies behind.
+      if (!got) got = read(kRecordHeader);
       if (!got) return tl::unexpected<Error>(got.error());
       filled_ = *got;
       if (filled_ < kRecordHeader) return std::span<const std::byte>();
@@ -105,7 +109,7 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
   };
   for (;;) {
     const Result<std::span<const std::byte>> header = headers.Read(at);
-    if (!header) return tl::unexpected<Error>(header.error());
+    if (!header) return cut("what is there cannot be read");
     if (header->empty()) return cut("the file ends there without an end record");
     const int64_t target = LoadSigned(*header, 0);
     const int64_t size = LoadSigned(*header, 8);

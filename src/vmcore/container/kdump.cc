@@ -74,7 +74,7 @@ Result<Tail> ScanTail(const ByteSource& source, FileOffset descriptors, uint64_t
 }
 
 // Compares what the headers of a file announce with what it holds. False when something is missing.
-Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSink& sink) {
+bool CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
   const ByteSource& source = *file.source;
   bool whole = true;
@@ -85,12 +85,16 @@ Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSi
   // The bitmap is inside the file, so this is far inside 64 bits.
   const uint64_t descriptors_end =
       header.descriptors.value() + stored_pages * KdumpDescriptor::kSize;
-  const Result<Tail> tail = ScanTail(source, header.descriptors, stored_pages, header.order);
-  if (!tail) return Within(file.path, tail.error());
+  const Result<Tail> read = ScanTail(source, header.descriptors, stored_pages, header.order);
+  const Tail tail = read.value_or(Tail());
+  if (!read) {
+    missing("kdump.descriptors-unreadable",
+            "page descriptors cannot be read: what is there of their pages is not known");
+  }
   const uint64_t written =
       source.FirstUnwritten(header.descriptors, descriptors_end - header.descriptors.value())
           .value();
-  const uint64_t end = std::max(descriptors_end, tail->end);
+  const uint64_t end = std::max(descriptors_end, tail.end);
   if (end > source.size()) {
     missing("kdump.truncated",
             fmt::format("pages reach to {:#x}, the file ends at {:#x}", end, source.size()));
@@ -102,10 +106,10 @@ Result<bool> CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSi
             fmt::format("page descriptors at {:#x} are in no record of the stream: the pages that "
                         "are there are not known",
                         written));
-  } else if (tail->lost != 0) {
+  } else if (tail.lost != 0) {
     missing("kdump.lost-pages",
             fmt::format("its writer stopped early: at least {} pages announced were never stored",
-                        tail->lost));
+                        tail.lost));
   }
   const std::optional<uint64_t> erase_end =
       CheckedAdd(header.eraseinfo.offset.value(), header.eraseinfo.size);
@@ -231,15 +235,13 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
 // The frame from which on the pages of a file may have the content of others, UINT64_MAX when all
 // is well. A bit that is missing is one that the first bitmap still has, or behind max_mapnr; of
 // one too many nothing tells.
-Result<uint64_t> CheckBitCount(const KdumpFile& file, const Bitmaps& bitmaps,
-                               DiagnosticSink& sink) {
+uint64_t CheckBitCount(const KdumpFile& file, const Bitmaps& bitmaps, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
   // Where a bitmap is known to be cut, nothing is taken from there on.
   if (bitmaps.stored.known() < header.max_mapnr) return UINT64_MAX;
   const uint64_t own =
       bitmaps.stored.Rank(header.end_frame) - bitmaps.stored.Rank(header.start_frame);
   const Result<BitCount> count = CompareBitCount(*file.source, header, bitmaps.stored.count(), own);
-  if (!count) return Within(file.path, count.error());
   const auto report = [&](std::string_view id, std::string_view what) {
     sink.Incomplete(id, "{}: page bitmap at {:#x}: {} pages of this file, {}", file.path,
                     header.second_bitmap.value(), own, what);
@@ -250,6 +252,11 @@ Result<uint64_t> CheckBitCount(const KdumpFile& file, const Bitmaps& bitmaps,
         "on",
         from);
   };
+  if (!count) {
+    report("kdump.bitmap-unclear",
+           "and its page descriptors cannot be read: that no page is missing is not sure");
+    return UINT64_MAX;
+  }
   switch (*count) {
     case BitCount::kAgrees:
       break;
@@ -338,13 +345,9 @@ Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) 
     }
     const uint64_t pages =
         bitmaps->stored.Rank(file.header.end_frame) - bitmaps->stored.Rank(file.header.start_frame);
-    const Result<bool> whole = CheckEnd(file, pages, sink);
-    if (!whole) return tl::unexpected(whole.error());
-    dump.info.incomplete |= !*whole;
-    const Result<uint64_t> doubtful = CheckBitCount(file, *bitmaps, sink);
-    if (!doubtful) return tl::unexpected(doubtful.error());
-    dump.info.incomplete |= *doubtful != UINT64_MAX;
-    file.doubtful_from = *doubtful;
+    dump.info.incomplete |= !CheckEnd(file, pages, sink);
+    file.doubtful_from = CheckBitCount(file, *bitmaps, sink);
+    dump.info.incomplete |= file.doubtful_from != UINT64_MAX;
   }
   dump.info.compression = CompressionName(status);
   const std::vector<KdumpPart> parts = ArrangeKdumpParts(files, bitmaps->stored, sink);

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/address.h"
+#include "base/diagnostics.h"
 #include "base/result.h"
 
 namespace dmaudit {
@@ -35,6 +36,10 @@ class ByteSource {
   virtual FileOffset FirstUnwritten(FileOffset offset, uint64_t size) const {
     return FileOffset(offset.value() + size);
   }
+
+  // Says what went wrong with reads so far, as gaps; nothing where all went well. Readers of pages
+  // turn a failed read into the state of the page: its reason is here.
+  virtual void ReportFaults(DiagnosticSink& sink) const { (void)sink; }
 };
 
 }  // namespace dmaudit

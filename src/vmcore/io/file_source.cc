@@ -66,9 +66,17 @@ Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) c
     const ssize_t got = ::pread(fd_, out.data() + done, want, static_cast<off_t>(at));
     if (got < 0) {
       if (errno == EINTR) continue;
-      return Fail(ErrorCode::kIo, "{}: reading at {:#x}: {}", path_, at, ErrnoText(errno));
+      Error error{ErrorCode::kIo,
+                  fmt::format("{}: reading at {:#x}: {}", path_, at, ErrnoText(errno))};
+      const std::scoped_lock guard(faults_.lock);
+      if (faults_.failed++ == 0) faults_.first = error.message;
+      return tl::unexpected<Error>(std::move(error));
     }
-    if (got == 0) break;
+    if (got == 0) {
+      const std::scoped_lock guard(faults_.lock);
+      faults_.ends_at = std::min(faults_.ends_at, at);
+      break;
+    }
     done += static_cast<size_t>(got);
   }
   return done;
@@ -80,8 +88,31 @@ FileOffset FileSource::SkipHole(FileOffset offset) const {
   // Moves the descriptor's own position, which no read uses.
   const off_t data = ::lseek(fd_, static_cast<off_t>(offset.value()), SEEK_DATA);
   if (data >= 0) return FileOffset(std::min(static_cast<uint64_t>(data), size_));
-  // ENXIO: nothing but a hole up to the end. Anything else: holes are not known here.
-  return errno == ENXIO ? FileOffset(size_) : offset;
+  // ENXIO: nothing but a hole up to the end, or nothing at all any more. Anything else: holes are
+  // not known here.
+  return errno == ENXIO && IsWhole() ? FileOffset(size_) : offset;
+}
+
+bool FileSource::IsWhole() const {
+  struct stat status {};
+  return ::fstat(fd_, &status) == 0 &&
+         (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) >= size_);
+}
+
+void FileSource::ReportFaults(DiagnosticSink& sink) const {
+  const std::scoped_lock guard(faults_.lock);
+  if (faults_.failed != 0) {
+    sink.Incomplete("input.read-failed", "{}{}: what is there is not known", faults_.first,
+                    faults_.failed == 1
+                        ? ""
+                        : fmt::format(", the first of {} reads that failed", faults_.failed));
+  }
+  if (faults_.ends_at != UINT64_MAX) {
+    sink.Incomplete("input.shrunk",
+                    "{}: had {:#x} bytes when it was opened, and reads end at {:#x}: it is being "
+                    "changed, or its file system gives less than it says",
+                    path_, size_, faults_.ends_at);
+  }
 }
 
 }  // namespace dmaudit

@@ -5,6 +5,7 @@
 #define DMAUDIT_VMCORE_IO_FILE_SOURCE_H_
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "vmcore/io/byte_source.h"
@@ -26,13 +27,27 @@ class FileSource : public ByteSource {
   uint64_t size() const override { return size_; }
   Result<size_t> ReadAt(FileOffset offset, std::span<std::byte> out) const override;
   FileOffset SkipHole(FileOffset offset) const override;
+  // `input.read-failed` and `input.shrunk`.
+  void ReportFaults(DiagnosticSink& sink) const override;
 
  private:
+  // Locked only where something goes wrong.
+  struct Faults {
+    std::mutex lock;
+    std::string first;              // the failure that came first
+    uint64_t failed = 0;            // reads
+    uint64_t ends_at = UINT64_MAX;  // the lowest place where a read ended before size_
+  };
+
   FileSource(int fd, uint64_t size, std::string path);
+
+  // Whether the file still has the size that it was opened with.
+  bool IsWhole() const;
 
   int fd_;
   uint64_t size_;
   std::string path_;
+  mutable Faults faults_;
 };
 
 }  // namespace dmaudit
