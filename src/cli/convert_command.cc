@@ -96,8 +96,9 @@ void Report(const ElfSummary& summary, DiagnosticSink& sink) {
   unknown(summary.corrupt, "undecodable in the original, and in the result");
 }
 
-Result<int> Finish(const auto& summary, const Dump& dump, DiagnosticSink& sink,
+Result<int> Finish(const auto& summary, const Dump& dump, Progress& progress, DiagnosticSink& sink,
                    const Options& options) {
+  progress.Clear();
   if (!summary) return tl::unexpected<Error>(summary.error());
   Report(*summary, sink);
   ReportReadFaults(dump, sink);
@@ -121,7 +122,7 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
     };
     return Finish(
         ConvertToElf(*dump, ElfOf(*dump, options.audit.discovery), {threads, show}, options.output),
-        *dump, sink, options);
+        *dump, progress, sink, options);
   }
   const uint64_t page_size = dump->memory->page_size();
   KdumpOptions kdump = options.kdump;
@@ -132,7 +133,7 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
   };
   return Finish(
       ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output), *dump,
-      sink, options);
+      progress, sink, options);
 }
 
 }  // namespace dmaudit::cli

@@ -2,6 +2,7 @@
 // dmaudit: which device could DMA where when the kernel died.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -160,6 +161,9 @@ int Main(std::vector<std::string> arguments) {
 
 int main(int argc, char** argv) {
   dmaudit::cli::HoldStandardDescriptors();
+  // A write beyond the limit of a file's size fails, as on a full disk, instead of ending us with a
+  // half file on the disk.
+  (void)signal(SIGXFSZ, SIG_IGN);
   // Nothing of ours throws; what the libraries throw (no memory, above all) must not look like a
   // finding.
   try {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <string_view>
 
 #include "base/text.h"
 
@@ -14,6 +16,11 @@ namespace {
 
 constexpr unsigned kBarWidth = 30;
 constexpr std::chrono::milliseconds kInterval{100};
+
+bool TerminalIsDumb() {
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && std::string_view(terminal) == "dumb";
+}
 
 }  // namespace
 
@@ -31,10 +38,12 @@ std::string ProgressText(uint64_t done, uint64_t total, double seconds) {
                             left / 60, left % 60);
 }
 
-Progress::Progress(bool wanted) : shown_(wanted && isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(bool wanted)
+    : shown_(wanted && isatty(STDERR_FILENO) == 1 && !TerminalIsDumb()) {}
 
-Progress::~Progress() {
+void Progress::Clear() {
   if (drawn_) std::fputs("\r\x1b[K", stderr);
+  drawn_ = false;
 }
 
 void Progress::Update(uint64_t done, uint64_t total) {

@@ -14,15 +14,16 @@ std::string ProgressText(uint64_t done, uint64_t total, double seconds);
 
 class Progress {
  public:
-  // Shows nothing when `wanted` is false or standard error is no terminal.
+  // Shows nothing when `wanted` is false or standard error is no terminal that can take a bar away.
   explicit Progress(bool wanted);
-  // Takes the bar away.
-  ~Progress();
+  ~Progress() { Clear(); }
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
   // Cheap; the terminal sees a few of these a second.
   void Update(uint64_t done, uint64_t total);
+  // Takes the bar away: what is printed next has the line for itself.
+  void Clear();
 
  private:
   using Clock = std::chrono::steady_clock;
