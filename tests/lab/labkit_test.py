@@ -1,7 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the lab holds dmaudit against, on words written here: the trace's replay and the kernel's debugfs."""
+"""What the lab holds dmaudit against, on words written here: the trace's replay, the kernel's debugfs, answers of the
+guest."""
 
+import base64
+import copy
+import gzip
+import json
 import sys
 import tempfile
 import unittest
@@ -9,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
-from labkit import checks, debugfs, inherit, machine, matrix, trace  # noqa: E402
+from labkit import checks, debugfs, inherit, live, machine, matrix, trace  # noqa: E402
 from labkit.cache import LabError  # noqa: E402
 
 HELD = 0x50  # 00:0a.0
@@ -34,6 +39,58 @@ def replay(*lines, after=()):
 def row(bdf, iova, length, place, perm="RW", did=3, stage="second"):
     return {"unit": "dmar0", "bdf": bdf, "pasid": None, "did": did, "stage": stage, "iova": hex(iova),
             "len": hex(length), "pa": hex(place), "perm": perm}
+
+
+class Live(unittest.TestCase):
+    ROWS = [row("0000:00:0a.0", 0x1000, 0x1000, 0x5000), row("0000:00:02.0", 0x1000, 0x1000, 0x7000)]
+    REPORT = {"input": {"path": "dump"}, "diagnostics": [], "coverage": {"pages_read": 7, "entries": 3}, "complete": True,
+              "incomplete_because": [], "kernel": {"release": "6.1", "build_id": "ab"}, "units": [{"rtaddr": 1, "cap": 2}],
+              "crashkernel": [{"start": "0x1", "end": "0x2"}], "devices": [{"bdf": "0000:00:0a.0"}]}
+    RUNNING = {**REPORT, "complete": False, "incomplete_because": ["/proc/kcore: the memory of the running kernel: ..."]}
+
+    @staticmethod
+    def guest(name, status, report, rows):
+        def packed(text):
+            return base64.b64encode(gzip.compress(text.encode())).decode()
+
+        return "\n".join([f"LAB-SECTION live {name} report", packed(json.dumps(report)),
+                          f"LAB-SECTION live {name} mappings", packed("\n".join(map(json.dumps, rows))),
+                          f"LAB live-{name} {status} a word", ""])
+
+    def vmcore(self, status=0, report=None, rows=None):
+        info = self.guest("vmcore", status, report or self.REPORT, self.ROWS if rows is None else rows)
+        return live.vmcore(checks.sections(info), info, 0, self.REPORT, self.ROWS).good
+
+    def kcore(self, status=3, report=None, rows=None):
+        info = self.guest("kcore", status, report or self.RUNNING, self.ROWS if rows is None else rows)
+        return live.kcore(checks.sections(info), info, self.REPORT, self.ROWS).good
+
+    def test_the_same_is_good_and_what_tells_of_the_file_may_differ(self):
+        self.assertTrue(self.vmcore())
+        self.assertTrue(self.vmcore(report={**self.REPORT, "input": {"path": "/proc/vmcore"},
+                                            "coverage": {"pages_read": 8, "entries": 3}}))
+        self.assertTrue(self.kcore())
+        self.assertTrue(self.kcore(rows=self.ROWS[:1]))  # the kernel's own mappings come and go
+
+    def test_a_change_is_noticed(self):
+        self.assertFalse(self.vmcore(status=3))
+        self.assertFalse(self.vmcore(rows=self.ROWS[:1]))
+        for key in ("complete", "kernel", "units", "crashkernel", "devices", "coverage"):
+            self.assertFalse(self.vmcore(report={**self.REPORT, key: None if key != "coverage" else {"entries": 4}}), key)
+        self.assertFalse(self.kcore(status=0))
+        self.assertFalse(self.kcore(report=self.REPORT))  # it must not be called complete
+        self.assertFalse(self.kcore(report={**self.RUNNING,
+                                            "incomplete_because": self.RUNNING["incomplete_because"] + ["a page is lost"]}))
+        self.assertFalse(self.kcore(rows=self.ROWS[1:]))
+        for key, name in (("units", "rtaddr"), ("units", "cap"), ("crashkernel", "end"), ("devices", "bdf")):
+            changed = copy.deepcopy(self.RUNNING)
+            changed[key][0][name] = "other"
+            self.assertFalse(self.kcore(report=changed), name)
+
+    def test_nothing_came_out(self):
+        self.assertFalse(live.vmcore({}, "", 0, self.REPORT, self.ROWS).good)
+        info = self.guest("kcore", 2, {}, []).replace("LAB live", "LAB dead")
+        self.assertFalse(live.kcore(checks.sections(info), info, self.REPORT, self.ROWS).good)
 
 
 class TraceReplay(unittest.TestCase):

@@ -176,7 +176,7 @@ def sections(info):
         elif current is not None and line.strip():
             found[current].append(line)
     for name, lines in found.items():
-        if name.startswith("debugfs "):  # packed
+        if name.startswith(("debugfs ", "live ")):  # packed
             found[name] = zlib.decompress(base64.b64decode("".join(lines)), 31).decode().splitlines()
     return found
 

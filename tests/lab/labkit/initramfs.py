@@ -20,7 +20,7 @@ APPLETS = ["sh", "mount", "cat", "echo", "ls", "grep", "sleep", "dd", "ip", "ins
            "poweroff", "readlink", "stty", "uname", "tr", "tail", "hexdump", "dmesg", "gzip", "base64"]
 
 
-def _library_paths(program):
+def library_paths(program):
     """The shared objects a program is loaded with."""
     text = cache.run(["ldd", program])
     found = re.findall(r"(/\S+)\s+\(0x", text)
@@ -54,7 +54,7 @@ def _lay_out(tree, kernel, modules, list_name, init, programs):
     for program in programs:
         path = _program(program)
         shutil.copy(path, tree / "bin" / program)
-        for library in _library_paths(path):
+        for library in library_paths(path):
             target = tree / library.relative_to("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(library, target)

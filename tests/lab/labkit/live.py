@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An audit without a crash, and one without a copy: the tool under test on /proc/kcore and on /proc/vmcore in the guest."""
+
+import json
+import re
+import shutil
+import subprocess
+
+from . import cache, initramfs
+from .checks import Check
+from .machine import HELD
+
+# What tells of the file, not of the machine.
+FILES_OWN = ("input", "diagnostics")
+
+
+def _pack(tree):
+    names = b"".join(str(path.relative_to(tree)).encode() + b"\n" for path in sorted(tree.rglob("*")))
+    return subprocess.run(["cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet"], cwd=tree, input=names,
+                          stdout=subprocess.PIPE, check=True, timeout=60).stdout
+
+
+def archive(folder, tool):
+    """The tool and its libraries, to be put in front of the first kernel's image; in it, as /live.cpio, the same for the
+    capture kernel's."""
+    tree = folder / "live"
+    (tree / "bin").mkdir(parents=True)
+    cache.run(["strip", "-o", tree / "bin/dmaudit", tool])
+    for library in initramfs.library_paths(tool):
+        target = tree / library.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+    (tree / "live.cpio").write_bytes(_pack(tree))
+    packed = _pack(tree)
+    shutil.rmtree(tree)
+    return packed
+
+
+def _answers(said, info, name):
+    """(exit status, report, rows) of the guest's own run; None where there is none."""
+    status = re.search(rf"^LAB live-{name} (\d+)", info, re.MULTILINE)
+    report = "\n".join(said.get(f"live {name} report", []))
+    rows = said.get(f"live {name} mappings", [])
+    try:
+        return int(status.group(1)), json.loads(report), [json.loads(row) for row in rows]
+    except (AttributeError, ValueError):
+        return None
+
+
+def _machine(report):
+    kept = {key: value for key, value in report.items() if key not in FILES_OWN}
+    kept["coverage"] = {key: value for key, value in kept["coverage"].items() if key != "pages_read"}
+    return kept
+
+
+def vmcore(said, info, status, report, rows):
+    """/proc/vmcore itself gives what its copy gives, which gave `status`, `report` and `rows`."""
+    found = _answers(said, info, "vmcore")
+    if found is None:
+        return Check("live.vmcore", False, "no report came out of the guest")
+    ours, theirs = _machine(report), _machine(found[1])
+    wrong = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    if found[2] != rows:
+        wrong.append("mappings")
+    if found[0] != status:
+        wrong.append(f"exit {found[0]}")
+    return Check("live.vmcore", not wrong, f"other {', '.join(wrong)}" if wrong else f"the same report and {len(rows)} rows")
+
+
+def kcore(said, info, report, rows):
+    """The running kernel's memory shows the machine that crashed a moment later: kernel, units, devices, reservation, and
+    what user space holds. It is never called complete, for that one reason."""
+    found = _answers(said, info, "kcore")
+    if found is None:
+        return Check("live.kcore", False, "no report came out of the guest")
+    status, live, live_rows = found
+    wrong = [] if status in (1, 3) else [f"exit {status}"]
+    if report["complete"] and [gap for gap in live["incomplete_because"] if "running kernel" not in gap]:
+        wrong.append(f"gaps: {'; '.join(live['incomplete_because'])[:200]}")
+    if live["complete"] or not any("running kernel" in gap for gap in live["incomplete_because"]):
+        wrong.append("it does not say that it is live")
+    for key in ("release", "build_id"):
+        if live["kernel"].get(key) != report["kernel"].get(key):
+            wrong.append(key)
+    for key, name in (("units", "rtaddr"), ("units", "cap"), ("crashkernel", "start"), ("crashkernel", "end")):
+        if [item.get(name) for item in live[key]] != [item.get(name) for item in report[key]]:
+            wrong.append(f"{key} {name}")
+    if [item["bdf"] for item in live["devices"]] != [item["bdf"] for item in report["devices"]]:
+        wrong.append("devices")
+    held = [row for row in rows if row["bdf"] == HELD]
+    if [row for row in live_rows if row["bdf"] == HELD] != held:
+        wrong.append("what user space holds")
+    same = sum(row in rows for row in live_rows)
+    return Check("live.kcore", not wrong, f"other {', '.join(wrong)}" if wrong else
+                 f"the same machine, {len(held)} rows that user space holds, {same} of {len(live_rows)} rows as in the dump")
