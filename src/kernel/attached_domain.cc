@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernel/xarray.h"
+
 namespace dmaudit {
 namespace {
 
@@ -13,8 +15,6 @@ constexpr uint64_t kDeferredInfo = UINT64_MAX - 1;
 
 // Level of a generic page table's top, beside its address.
 constexpr uint64_t kTopLevel = 7;
-// XA_CHUNK_SIZE of 64-bit kernels.
-constexpr uint64_t kXarraySlots = 64;
 
 class Reader {
  public:
@@ -208,8 +208,12 @@ class Reader {
     const auto number = Integer(unit, "seq_id");
     if (!number) return std::nullopt;
     if (domain.Has("iommu_array.xa_head")) {
-      const auto entry = XarrayEntry(Integer(domain, "iommu_array.xa_head"), *number);
-      if (!entry) return std::nullopt;
+      const auto head = Integer(domain, "iommu_array.xa_head");
+      if (!head) return std::nullopt;
+      const Result<uint64_t> entry = ReadXarrayEntry(kernel_.reader, kernel_.types, *head, *number);
+      if (!entry) members_.Tell(entry.error());
+      // A pointer: it has no marks here.
+      if (!entry || *entry == 0 || *entry % 4 != 0) return std::nullopt;
       return Narrow(Integer(View(KernelVa(*entry), "iommu_domain_info"), "did"));
     }
     const Result<MemberLayout> ids = kernel_.types.Member("dmar_domain", "iommu_did");
@@ -229,26 +233,6 @@ class Reader {
   static std::optional<uint16_t> Narrow(std::optional<uint64_t> value) {
     if (!value || *value > 0xffff) return std::nullopt;
     return static_cast<uint16_t>(*value);
-  }
-
-  // The pointer at `index` of an xarray: a node where the low bits are 10, else the entry itself.
-  std::optional<uint64_t> XarrayEntry(std::optional<uint64_t> entry, uint64_t index) {
-    uint64_t above = 64;  // shift of the node above
-    while (entry && (*entry & 3) == 2) {
-      const StructView node = View(KernelVa(*entry - 2), "xa_node");
-      const auto shift = Integer(node, "shift");
-      const Result<KernelVa> slots = node.AddressOf("slots");
-      if (!shift || *shift >= above || !slots) return std::nullopt;
-      const uint64_t slot = index >> *shift;
-      if (slot >= kXarraySlots) return std::nullopt;
-      index &= (uint64_t{1} << *shift) - 1;
-      above = *shift;
-      const Result<uint64_t> next = kernel_.reader.ReadU64(KernelVa(slots->value() + slot * 8));
-      if (!next) return std::nullopt;
-      entry = *next;
-    }
-    if (!entry || *entry == 0 || (*entry & 3) != 0 || index != 0) return std::nullopt;
-    return entry;
   }
 
   const KernelView& kernel_;

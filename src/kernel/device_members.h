@@ -19,6 +19,10 @@ class DeviceMembers {
 
   // A read that fails is told once per device.
   void NextDevice() { told_ = false; }
+  void Tell(const Error& error) {
+    if (!told_) ReportFailure(kernel_.sink, Effect::kNote, "device facts", error);
+    told_ = true;
+  }
 
   StructView View(KernelVa address, const char* type) const {
     return {kernel_.reader, kernel_.types, address, type};
@@ -27,8 +31,7 @@ class DeviceMembers {
     if (!view.Has(path)) return std::nullopt;
     const Result<uint64_t> value = view.Integer(path);
     if (value) return *value;
-    if (!told_) ReportFailure(kernel_.sink, Effect::kNote, "device facts", value.error());
-    told_ = true;
+    Tell(value.error());
     return std::nullopt;
   }
   std::optional<bool> Flag(const StructView& view, std::string_view path) {

@@ -12,6 +12,7 @@
 #include "kernel/device_facts.h"
 #include "kernel/kernel_view.h"
 #include "kernel/type_view.h"
+#include "kernel/xarray.h"
 
 namespace dmaudit {
 
@@ -30,14 +31,13 @@ class PasidDomains {
   std::map<uint32_t, DomainType> Read(const StructView& group);
 
  private:
-  void Add(uint64_t entry, uint64_t pasid, std::map<uint32_t, DomainType>& types);
+  std::optional<DomainType> TypeOfEntry(uint64_t entry) const;
   std::optional<DomainType> TypeAt(uint64_t domain) const;
   std::optional<DomainType> TypeBehindHandle(uint64_t handle) const;
   std::optional<DomainType> TypeOfUnmarked(uint64_t pointer) const;
 
   const KernelView& kernel_;
-  size_t nodes_ = 0;
-  size_t entries_ = 0;
+  XarrayBudget left_{kMaxNodes, kMaxEntries};
   bool told_ = false;
 };
 
