@@ -165,53 +165,85 @@ void CollectNotes(const KdumpFile& file, std::vector<DumpNote>& notes, Diagnosti
 struct Bitmaps {
   PageBitmap stored;
   std::unique_ptr<const PageBitmap> ram;  // null when there is one bitmap
-  bool agree = false;                     // everything stored is RAM by the first bitmap
-  bool unwritten = false;                 // a stream lacks what is behind known()
+  // Its bits against the descriptors of the file it is from, the error where those cannot be read;
+  // nothing where it is known to be cut.
+  std::optional<Result<BitCount>> count;
+  bool agree = false;      // everything stored is RAM by the first bitmap
+  bool unwritten = false;  // a stream lacks what is behind known()
 };
 
-// Loads a bitmap up to where a stream lost a record of it, as far as that shows. A gap is zeros by
-// the format, and no page is what zeros say. QEMU leaves out the end of both bitmaps, behind the
-// last page of RAM; nobody leaves out anything before what is there, or all.
-Result<PageBitmap> LoadBitmap(const KdumpFile& file, FileOffset at, bool& unwritten) {
-  const KdumpHeader& header = file.header;
+struct LoadedBitmap {
+  PageBitmap bits;
+  uint64_t written = 0;    // bits before the first that no record of a stream holds
+  bool unwritten = false;  // what is behind them, bits does not have
+};
+
+// Loads a bitmap up to where a stream lost a record of it, as far as the bitmap alone shows that. A
+// gap is zeros by the format, and no page is what zeros say. QEMU leaves out the end of both
+// bitmaps, behind the last page of RAM; nobody leaves out anything before what is there, or all.
+Result<LoadedBitmap> LoadBitmap(const KdumpFile& file, FileOffset at) {
+  const uint64_t bits = file.header.max_mapnr;
   const ByteSource& source = *file.source;
-  const uint64_t end = at.value() + ((header.max_mapnr - 1) / 8 + 1);
+  const uint64_t end = at.value() + ((bits - 1) / 8 + 1);
   const FileOffset gap = source.FirstUnwritten(at, end - at.value());
-  const uint64_t known = std::min(header.max_mapnr, (gap.value() - at.value()) * 8);
-  if (known == header.max_mapnr) return PageBitmap::Load(source, at, known);
-  if (gap == at || source.SkipHole(gap).value() < end) {
-    unwritten = true;
-    return PageBitmap::Load(source, at, known);
+  LoadedBitmap loaded;
+  loaded.written = std::min(bits, (gap.value() - at.value()) * 8);
+  loaded.unwritten = loaded.written < bits && (gap == at || source.SkipHole(gap).value() < end);
+  Result<PageBitmap> read = PageBitmap::Load(source, at, loaded.unwritten ? loaded.written : bits);
+  if (!read) return tl::unexpected<Error>(read.error());
+  loaded.bits = *std::move(read);
+  return loaded;
+}
+
+uint64_t OwnPages(const KdumpFile& file, const PageBitmap& stored) {
+  return stored.Rank(file.header.end_frame) - stored.Rank(file.header.start_frame);
+}
+
+// Loads the second bitmap, whose gap at the end pages can be missing from: the descriptors tell.
+Status LoadStored(const KdumpFile& file, Bitmaps& bitmaps) {
+  const KdumpHeader& header = file.header;
+  Result<LoadedBitmap> loaded = LoadBitmap(file, header.second_bitmap);
+  if (!loaded) return tl::unexpected<Error>(loaded.error());
+  bitmaps.stored = std::move(loaded->bits);
+  bitmaps.unwritten = loaded->unwritten;
+  if (loaded->unwritten) return {};
+  const bool left_out = loaded->written < header.max_mapnr;
+  const bool whole = bitmaps.stored.known() == header.max_mapnr;
+  if (!left_out && !whole) return {};
+  const Result<BitCount> count =
+      CompareBitCount(*file.source, header, bitmaps.stored.count(), OwnPages(file, bitmaps.stored));
+  if (left_out && (!count || *count == BitCount::kTooFew || *count == BitCount::kUnclear)) {
+    Result<PageBitmap> before =
+        PageBitmap::Load(*file.source, header.second_bitmap, loaded->written);
+    if (!before) return tl::unexpected<Error>(before.error());
+    bitmaps.stored = *std::move(before);
+    bitmaps.unwritten = true;
+  } else if (whole) {
+    bitmaps.count = count;
   }
-  Result<PageBitmap> whole = PageBitmap::Load(source, at, header.max_mapnr);
-  if (!whole || at != header.second_bitmap) return whole;
-  const uint64_t pages = whole->Rank(header.end_frame) - whole->Rank(header.start_frame);
-  const Result<BitCount> count = CompareBitCount(source, header, whole->count(), pages);
-  if (!count) return tl::unexpected(count.error());
-  if (*count == BitCount::kAgrees || *count == BitCount::kTooMany) return whole;
-  unwritten = true;
-  return PageBitmap::Load(source, at, known);
+  return {};
 }
 
 Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
-  bool unwritten = false;
-  Result<PageBitmap> stored = LoadBitmap(file, header.second_bitmap, unwritten);
-  if (!stored) return Within(file.path, stored.error());
-  Bitmaps bitmaps{*std::move(stored), nullptr, false, false};
+  Bitmaps bitmaps;
+  if (const Status loaded = LoadStored(file, bitmaps); !loaded) {
+    return Within(file.path, loaded.error());
+  }
   uint64_t known = bitmaps.stored.known();
   if (header.two_bitmaps()) {
-    Result<PageBitmap> first = LoadBitmap(file, header.first_bitmap, unwritten);
+    Result<LoadedBitmap> first = LoadBitmap(file, header.first_bitmap);
     if (!first) return Within(file.path, first.error());
-    known = std::min(known, first->known());
-    bitmaps.ram = std::make_unique<const PageBitmap>(*std::move(first));
+    known = std::min(known, first->bits.known());
+    bitmaps.unwritten |= first->unwritten;
+    bitmaps.ram = std::make_unique<const PageBitmap>(std::move(first->bits));
   }
-  bitmaps.unwritten = unwritten;
   if (bitmaps.stored.known() == 0) {
     return Fail(ErrorCode::kMalformed, "{}: kdump page bitmap at {:#x}: not in {}", file.path,
-                header.second_bitmap.value(), unwritten ? "a record of the stream" : "the file");
+                header.second_bitmap.value(),
+                bitmaps.unwritten ? "a record of the stream" : "the file");
   }
-  if (unwritten) {
+  if (bitmaps.unwritten) {
     sink.Incomplete("kdump.bitmap-unwritten",
                     "{}: kdump page bitmaps: no record of the stream says what is stored from page "
                     "frame {:#x} on",
@@ -234,14 +266,14 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
 
 // The frame from which on the pages of a file may have the content of others, UINT64_MAX when all
 // is well. A bit that is missing is one that the first bitmap still has, or behind max_mapnr; of
-// one too many nothing tells.
-uint64_t CheckBitCount(const KdumpFile& file, const Bitmaps& bitmaps, DiagnosticSink& sink) {
-  const KdumpHeader& header = file.header;
+// one too many nothing tells. `held`: as Bitmaps::count, of this file.
+uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps,
+                      const std::optional<Result<BitCount>>& held, DiagnosticSink& sink) {
   // Where a bitmap is known to be cut, nothing is taken from there on.
-  if (bitmaps.stored.known() < header.max_mapnr) return UINT64_MAX;
-  const uint64_t own =
-      bitmaps.stored.Rank(header.end_frame) - bitmaps.stored.Rank(header.start_frame);
-  const Result<BitCount> count = CompareBitCount(*file.source, header, bitmaps.stored.count(), own);
+  if (!held) return UINT64_MAX;
+  const Result<BitCount>& count = *held;
+  const KdumpHeader& header = file.header;
+  const uint64_t own = OwnPages(file, bitmaps.stored);
   const auto report = [&](std::string_view id, std::string_view what) {
     sink.Incomplete(id, "{}: page bitmap at {:#x}: {} pages of this file, {}", file.path,
                     header.second_bitmap.value(), own, what);
@@ -284,14 +316,17 @@ uint64_t CheckBitCount(const KdumpFile& file, const Bitmaps& bitmaps, Diagnostic
 }
 
 // All parts of a split dump have the same bitmaps: without, descriptors would go to wrong pages.
-Status CompareBitmaps(const KdumpFile& file, const KdumpFile& first, const Bitmaps& want) {
+// Gives the count of `file`.
+Result<std::optional<Result<BitCount>>> CompareBitmaps(const KdumpFile& file,
+                                                       const KdumpFile& first,
+                                                       const Bitmaps& want) {
   DiagnosticSink ignored;
   const Result<Bitmaps> bitmaps = LoadBitmaps(file, ignored);
   if (!bitmaps) return tl::unexpected<Error>(bitmaps.error());
   const bool same = bitmaps->stored == want.stored &&
                     (bitmaps->ram == nullptr) == (want.ram == nullptr) &&
                     (want.ram == nullptr || *bitmaps->ram == *want.ram);
-  if (same) return {};
+  if (same) return bitmaps->count;
   return Fail(ErrorCode::kMalformed,
               "{}: not a part of the same dump as {}: the page bitmaps differ", file.path,
               first.path);
@@ -338,15 +373,14 @@ Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) 
   uint32_t status = 0;
   for (KdumpFile& file : files) {
     status |= file.header.status;
+    std::optional<Result<BitCount>> count = bitmaps->count;
     if (&file != &first) {
-      if (Status same = CompareBitmaps(file, first, *bitmaps); !same) {
-        return tl::unexpected(same.error());
-      }
+      const Result<std::optional<Result<BitCount>>> same = CompareBitmaps(file, first, *bitmaps);
+      if (!same) return tl::unexpected(same.error());
+      count = *same;
     }
-    const uint64_t pages =
-        bitmaps->stored.Rank(file.header.end_frame) - bitmaps->stored.Rank(file.header.start_frame);
-    dump.info.incomplete |= !CheckEnd(file, pages, sink);
-    file.doubtful_from = CheckBitCount(file, *bitmaps, sink);
+    dump.info.incomplete |= !CheckEnd(file, OwnPages(file, bitmaps->stored), sink);
+    file.doubtful_from = DoubtfulFrom(file, *bitmaps, count, sink);
     dump.info.incomplete |= file.doubtful_from != UINT64_MAX;
   }
   dump.info.compression = CompressionName(status);
