@@ -206,22 +206,41 @@ Status TakeAddress(const CommandSyntax& syntax, Options& options) {
   return {};
 }
 
-Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& values) {
-  Options options;
-  if (values.count("help") != 0) {
-    options.help = true;
-    return options;
-  }
+// The dump and the place in it.
+Status InterpretInput(const CommandSyntax& syntax, const po::variables_map& values,
+                      Options& options) {
   if (values.count("path") == 0) {
     return tl::unexpected<Error>(
         Usage(fmt::format("{}: no {} given", syntax.name, syntax.operands)));
   }
   options.paths = values["path"].as<std::vector<std::string>>();
   if (syntax.address_operands) {
-    if (const Status taken = TakeAddress(syntax, options); !taken) {
-      return tl::unexpected<Error>(taken.error());
-    }
+    if (const Status taken = TakeAddress(syntax, options); !taken) return taken;
   }
+  if (std::count(options.paths.begin(), options.paths.end(), "-") > 1) {
+    return tl::unexpected<Error>(Usage("standard input is given more than once"));
+  }
+  if (values.count("spool-dir") != 0) options.spool.folder = values["spool-dir"].as<std::string>();
+  if (values.count("spool-limit") != 0) {
+    const Result<uint64_t> limit = ParseSize(values["spool-limit"].as<std::string>());
+    if (!limit) return tl::unexpected<Error>(Usage("--spool-limit: " + limit.error().message));
+    options.spool.limit = *limit;
+  }
+  if (values.count("raw") != 0) {
+    const std::string& text = values["raw"].as<std::string>();
+    const std::optional<uint64_t> base = ParseHex(text);
+    if (!base) {
+      return tl::unexpected<Error>(
+          Usage(fmt::format("--raw: not a hexadecimal address: {}", EscapeForTerminal(text))));
+    }
+    options.open.raw_base = PhysAddr(*base);
+  }
+  return {};
+}
+
+// Work on pages: how they are written, and by how many threads.
+Status InterpretPages(const CommandSyntax& syntax, const po::variables_map& values,
+                      Options& options) {
   if (syntax.codec_option) {
     // Levels by measurement: above these, time grows faster than size shrinks.
     const Result<StoreCodec> codec = Choose<StoreCodec>(values, "codec",
@@ -246,43 +265,17 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
     }
     options.jobs = static_cast<unsigned>(*jobs);
   }
-  options.quiet = values.count("quiet") != 0;
-  options.verbose = values.count("verbose") != 0;
-  if (values.count("output") != 0) {
-    options.output = values["output"].as<std::string>();
-    if (options.output.empty()) return tl::unexpected<Error>(Usage("-o: the file name is empty"));
-  }
-  if (std::count(options.paths.begin(), options.paths.end(), "-") > 1) {
-    return tl::unexpected<Error>(Usage("standard input is given more than once"));
-  }
-  if (values.count("spool-dir") != 0) options.spool.folder = values["spool-dir"].as<std::string>();
-  if (values.count("spool-limit") != 0) {
-    const Result<uint64_t> limit = ParseSize(values["spool-limit"].as<std::string>());
-    if (!limit) return tl::unexpected<Error>(Usage("--spool-limit: " + limit.error().message));
-    options.spool.limit = *limit;
-  }
-  if (syntax.output_required && options.output.empty()) {
-    return tl::unexpected<Error>(
-        Usage(fmt::format("{}: no output file given (-o FILE)", syntax.name)));
-  }
+  return {};
+}
+
+// What is audited, and what makes a run fail.
+Status InterpretAudit(const po::variables_map& values, Options& options) {
   if (values.count("crashkernel") != 0) {
     for (const std::string& text : values["crashkernel"].as<std::vector<std::string>>()) {
       const Result<PhysRange> range = ParsePhysRange(text);
       if (!range) return tl::unexpected<Error>(Usage("--crashkernel: " + range.error().message));
       options.audit.crashkernel.push_back(*range);
     }
-  }
-  if (values.count("raw") != 0) {
-    const std::string& text = values["raw"].as<std::string>();
-    const std::optional<uint64_t> base = ParseHex(text);
-    if (!base) {
-      return tl::unexpected<Error>(
-          Usage(fmt::format("--raw: not a hexadecimal address: {}", EscapeForTerminal(text))));
-    }
-    options.open.raw_base = PhysAddr(*base);
-  }
-  if (values.count("capture-cmdline") != 0) {
-    options.capture_command_line = values["capture-cmdline"].as<std::string>();
   }
   if (values.count("slot") != 0) {
     const std::string& text = values["slot"].as<std::string>();
@@ -292,8 +285,8 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
           fmt::format("-s: not [[SEG:]BUS:]DEV.FN in hexadecimal: {}", EscapeForTerminal(text))));
     }
   }
-  if (const Status read = InterpretDiscovery(values, options.audit.discovery); !read) {
-    return tl::unexpected<Error>(read.error());
+  if (values.count("capture-cmdline") != 0) {
+    options.capture_command_line = values["capture-cmdline"].as<std::string>();
   }
   const Result<FailOn> fail_on = Choose<FailOn>(
       values, "fail-on",
@@ -301,24 +294,54 @@ Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& 
       FailOn::kCritical);
   if (!fail_on) return tl::unexpected<Error>(fail_on.error());
   options.fail_on = *fail_on;
+  return {};
+}
+
+// Where the answer goes, in which form, and what is said beside it.
+Status InterpretOutput(const CommandSyntax& syntax, const po::variables_map& values,
+                       Options& options) {
+  options.quiet = values.count("quiet") != 0;
+  options.verbose = values.count("verbose") != 0;
+  if (values.count("output") != 0) {
+    options.output = values["output"].as<std::string>();
+    if (options.output.empty()) return tl::unexpected<Error>(Usage("-o: the file name is empty"));
+  }
+  if (syntax.output_required && options.output.empty()) {
+    return tl::unexpected<Error>(
+        Usage(fmt::format("{}: no output file given (-o FILE)", syntax.name)));
+  }
   const Result<ColourMode> colour = Choose<ColourMode>(
       values, "color",
       {{"auto", ColourMode::kAuto}, {"always", ColourMode::kAlways}, {"never", ColourMode::kNever}},
       ColourMode::kAuto);
   if (!colour) return tl::unexpected<Error>(colour.error());
   options.colour = *colour;
-  if (!syntax.formats.empty()) {
-    options.format = syntax.formats[0];
-    if (values.count("format") != 0) options.format = values["format"].as<std::string>();
-    if (std::find(syntax.formats.begin(), syntax.formats.end(), options.format) ==
-        syntax.formats.end()) {
-      return tl::unexpected<Error>(
-          Usage(fmt::format("--format: no such choice: {}", EscapeForTerminal(options.format))));
-    }
-    if (syntax.codec_option && options.format == "elf" && values.count("codec") != 0) {
-      return tl::unexpected<Error>(Usage("--codec: an ELF file holds pages as they are"));
-    }
+  if (syntax.formats.empty()) return {};
+  options.format = syntax.formats[0];
+  if (values.count("format") != 0) options.format = values["format"].as<std::string>();
+  if (std::find(syntax.formats.begin(), syntax.formats.end(), options.format) ==
+      syntax.formats.end()) {
+    return tl::unexpected<Error>(
+        Usage(fmt::format("--format: no such choice: {}", EscapeForTerminal(options.format))));
   }
+  if (syntax.codec_option && options.format == "elf" && values.count("codec") != 0) {
+    return tl::unexpected<Error>(Usage("--codec: an ELF file holds pages as they are"));
+  }
+  return {};
+}
+
+Result<Options> Interpret(const CommandSyntax& syntax, const po::variables_map& values) {
+  Options options;
+  if (values.count("help") != 0) {
+    options.help = true;
+    return options;
+  }
+  Status status = InterpretInput(syntax, values, options);
+  if (status) status = InterpretPages(syntax, values, options);
+  if (status) status = InterpretAudit(values, options);
+  if (status) status = InterpretDiscovery(values, options.audit.discovery);
+  if (status) status = InterpretOutput(syntax, values, options);
+  if (!status) return tl::unexpected<Error>(status.error());
   return options;
 }
 
