@@ -22,7 +22,7 @@ Result<int> RunInfo(const CommandSyntax&, const Options& options) {
     info.machine = std::move(*machine);
   } else {
     info.no_machine_because = machine.error().message;
-    sink.Incomplete("info.no-kernel", "no kernel found: {}", machine.error().message);
+    sink.Incomplete("info.no-kernel", "{}", machine.error().message);
   }
   OutputFile out(options.output);
   if (options.format == "json") {

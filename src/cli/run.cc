@@ -77,9 +77,20 @@ tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const Di
   DiagnosticSink faults;
   ReportReadFaults(dump, faults);
   if (faults.incomplete()) return Within(options.paths[0], WithFault(error, faults));
-  if (!dump.info.incomplete) return Within(options.paths[0], error);
-  return Within(options.paths[0],
-                {error.code, "the dump was cut short or is marked so: " + error.message});
+  std::string message;
+  // Of what the user asked for, the dump is not the reason.
+  if (dump.info.incomplete && error.code != ErrorCode::kUsage) {
+    message = "the dump was cut short or is marked so: ";
+  }
+  message += error.message;
+  if (error.code != ErrorCode::kUsage && error.code != ErrorCode::kUnsupported) {
+    message += "; --unit or --root gives tables to walk without a kernel";
+    if (options.open.raw_base) {
+      message += fmt::format(", --raw=ADDRESS where memory begins (taken as {:#x})",
+                             options.open.raw_base->value());
+    }
+  }
+  return Within(options.paths[0], {error.code, std::move(message)});
 }
 
 bool UseColour(const Options& options) {

@@ -16,8 +16,9 @@ Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink);
 // Diagnostics go to standard error, escaped; the first of each kind unless -v, none with -q.
 void PrintDiagnostics(const DiagnosticSink& sink, const Options& options);
 
-// The error of a dump that could be opened and not audited, with its path, and with the first cause
-// where the dump is a part of one. One line says it; what led there is printed with -v only.
+// The error of a dump that could be opened and not audited (DiscoverMachine): no kernel is in it,
+// or the request is at fault. With its path, with the first cause where the dump is a part of one,
+// and with what to do. One line says it; what led there is printed with -v only.
 tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const DiagnosticSink& sink,
                                   const Options& options);
 

@@ -12,15 +12,16 @@ Result<WalkAccounting> WalkAttachments(const UnitState& unit, const UnitRules& r
                                        const std::function<bool(const Attachment&)>& visit) {
   namespace rt = hw::rtaddr;
   if (!unit.rtaddr.known()) {
-    return Fail(ErrorCode::kUnknown, "{}: the address of the root table is not known", unit.name);
+    return Fail(ErrorCode::kUnknown, "the address of the root table is not known");
   }
   const uint64_t rtaddr = unit.rtaddr.value();
   const uint64_t mode = rt::kTtm.Get(rtaddr);
   if (mode == rt::kTtmExtended) {
-    return Fail(ErrorCode::kUnsupported,
-                "{}: RTADDR {:#x} selects the extended context mode of VT-d revision 2.x (TTM 10), "
-                "whose tables are not walked",
-                unit.name, rtaddr);
+    return Fail(
+        ErrorCode::kUnsupported,
+        "RTADDR {:#x} selects the extended context mode of VT-d revision 2.x (TTM 10), whose "
+        "tables are not walked",
+        rtaddr);
   }
   if (!rules.capabilities_known || !rules.extended_capabilities_known) {
     sink.Note("walk.capabilities",

@@ -105,9 +105,8 @@ class Finder {
       Result<FoundKernel> kernel = Prove(std::move(text.vmcoreinfo), text.at);
       if (kernel) {
         Add(*std::move(kernel));
-      } else if (misfit_.empty()) {
-        misfit_ = fmt::format("the text in memory at {:#x} does not fit: {}", text.at.value(),
-                              kernel.error().message);
+      } else if (!misfit_) {
+        misfit_ = Misfit{text.at, kernel.error().message};
       }
     }
   }
@@ -126,11 +125,21 @@ class Finder {
   }
 
   Error NothingFound(const Error& note) const {
-    std::string_view place = "none was found in memory";
-    if (!misfit_.empty()) place = misfit_;
-    return {misfit_.empty() ? note.code : ErrorCode::kMalformed,
-            fmt::format("{}, and {} ({} bytes searched): the kernel in this dump cannot be found",
-                        note.message, place, searched_)};
+    if (!misfit_) {
+      return {note.code,
+              fmt::format(
+                  "no kernel found: {}, and no VMCOREINFO text in the {} bytes of memory searched",
+                  note.message, searched_)};
+    }
+    if (misfit_->why == note.message) {
+      return {ErrorCode::kMalformed, fmt::format("no kernel found: neither the VMCOREINFO note nor "
+                                                 "the text in memory at {:#x} fits: {}",
+                                                 misfit_->at.value(), misfit_->why)};
+    }
+    return {ErrorCode::kMalformed,
+            fmt::format(
+                "no kernel found: {}, and the VMCOREINFO text in memory at {:#x} does not fit: {}",
+                note.message, misfit_->at.value(), misfit_->why)};
   }
 
   Result<KernelChoice> ChooseCrashed() {
@@ -196,7 +205,11 @@ class Finder {
   std::vector<FoundKernel> kernels_;  // that of the note first
   bool wished_ = false;               // the user says which one
   uint64_t searched_ = 0;
-  std::string misfit_;  // why the first text was turned down
+  struct Misfit {
+    PhysAddr at;
+    std::string why;
+  };
+  std::optional<Misfit> misfit_;  // the first text that was turned down
 };
 
 void ReportOthers(const Dump& dump, const KernelChoice& choice, DiagnosticSink& sink) {

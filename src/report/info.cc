@@ -68,7 +68,7 @@ void WriteTextInfo(const InfoReport& info, Output& output) {
                          HumanSize(CheckedMul(pages, info.states.page_size).value_or(UINT64_MAX))));
   }
   if (!info.machine) {
-    rows.Row("kernel", "none found: " + info.no_machine_because);
+    rows.Row("kernel", info.no_machine_because);
     return;
   }
   const KernelIdentity& kernel = info.machine->identity;

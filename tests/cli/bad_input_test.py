@@ -153,6 +153,23 @@ class BadInputTest(CliTest):
                 self.assertIn("VMCOREINFO", ran.err + ran.out)
                 self.assertNotIn("CLEAN", ran.out)
 
+    def test_no_kernel_is_one_reason_and_what_to_do(self):
+        path = self.scratch() / "image"
+        path.write_bytes(bytes(0x4000))
+        for command in ("report", "mappings", "inherit"):
+            ran = run(command, "--raw=1000", path)
+            self.cannot_run(ran, f"{path}: no kernel found: no VMCOREINFO note, and no VMCOREINFO text in the 16384 bytes of memory")
+            self.assertEqual(ran.err.count("kernel"), 2, ran)
+            self.assertIn("; --unit or --root gives tables to walk without a kernel, --raw=ADDRESS where memory begins "
+                          "(taken as 0x1000)", ran.err)
+        # Not of a machine whose tables are none of ours; nor where a kernel is not asked for.
+        arm = self.scratch() / "arm"
+        arm.write_bytes(elf(machine=183, headers=[(1, 0x1000, 0, 0, 0x1000, 0x1000)], body=bytes(0x2000)))
+        self.assertNotIn("--unit", run(arm).err)
+        ran = run("info", "--raw", path)
+        self.assertNotIn("--unit", ran.out + ran.err)
+        self.assertIn("\nkernel        no kernel found: no VMCOREINFO note", ran.out)
+
     def test_a_cut_dump_without_its_kernel_is_said_to_be_cut(self):
         path = self.scratch() / "dump"
         path.write_bytes(WHOLE[:len(WHOLE) // 2])

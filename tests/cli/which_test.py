@@ -55,14 +55,14 @@ class WithoutNoteTest(CliTest):
 
     def test_without_the_text_no_kernel_is_found(self):
         image = image_of(CLEAN, self.scratch() / "image")
-        self.cannot_run(run(image), "no VMCOREINFO note, and none was found in memory")
+        self.cannot_run(run(image), "no kernel found: no VMCOREINFO note, and no VMCOREINFO text in the")
 
     def test_a_text_of_another_boot_is_no_kernel_of_this_dump(self):
         text = note_of(CLEAN)
         line = next(line for line in text.split(b"\n") if line.startswith(b"NUMBER(phys_base)="))
         moved = b"NUMBER(phys_base)=%d" % (int(line.split(b"=")[1]) + 0x200000)
         image = image_of(CLEAN, self.scratch() / "image", (TEXT_AT, text.replace(line, moved)))
-        self.cannot_run(run(image), f"the text in memory at {TEXT_AT:#x} does not fit")
+        self.cannot_run(run(image), f"the VMCOREINFO text in memory at {TEXT_AT:#x} does not fit")
 
     def test_without_phys_base_memory_is_tried(self):
         text = note_of(CLEAN)

@@ -191,7 +191,7 @@ TEST_CASE("table modes: abort blocks all, the extended one is refused by name") 
   unit.rtaddr = Known<uint64_t>(t.root.value() | 0x800, Origin::kUser, "test");
   CHECK(fail(unit).code == ErrorCode::kUnsupported);
   CHECK(fail(unit).message ==
-        "dmar0: RTADDR 0x100800 selects the extended context mode of VT-d revision 2.x (TTM 10), "
+        "RTADDR 0x100800 selects the extended context mode of VT-d revision 2.x (TTM 10), "
         "whose tables are not walked");
   unit.rtaddr = {};
   CHECK(fail(unit).code == ErrorCode::kUnknown);

@@ -134,8 +134,24 @@ TEST_CASE("a text whose page tables are elsewhere is none of this dump") {
   const auto none = scene.Find();
   REQUIRE_FALSE(none);
   CHECK(none.error().code == ErrorCode::kMalformed);
-  CHECK(none.error().message.starts_with(
-      "no VMCOREINFO note, and the text in memory at 0x5000 does not fit"));
+  CHECK(
+      none.error().message.starts_with("no kernel found: no VMCOREINFO note, and the VMCOREINFO "
+                                       "text in memory at 0x5000 does not fit: "));
+}
+
+TEST_CASE("a note and its copy in memory that do not fit are one reason") {
+  Scene scene;
+  scene.AddImage(kFirst);
+  const std::string text = Scene::Text(kFirst + 0x200000, true, "6.1.0");
+  scene.AddNote(text);
+  scene.AddText(0x5000, text);
+  const auto none = scene.Find();
+  REQUIRE_FALSE(none);
+  CHECK(none.error().code == ErrorCode::kMalformed);
+  CHECK(
+      none.error().message.starts_with("no kernel found: neither the VMCOREINFO note nor the text "
+                                       "in memory at 0x5000 fits: init_top_pgt at "));
+  CHECK(none.error().message.find("fits:") == none.error().message.rfind("fits:"));
 }
 
 TEST_CASE("nothing found says how much was searched") {
@@ -144,10 +160,9 @@ TEST_CASE("nothing found says how much was searched") {
   const auto none = scene.Find();
   REQUIRE_FALSE(none);
   CHECK(none.error().code == ErrorCode::kNotFound);
-  CHECK(
-      none.error().message ==
-      "no VMCOREINFO note, and none was found in memory (4096 bytes searched): the kernel in this "
-      "dump cannot be found");
+  CHECK(none.error().message ==
+        "no kernel found: no VMCOREINFO note, and no VMCOREINFO text in the 4096 bytes of memory "
+        "searched");
 }
 
 TEST_CASE("of two kernels without a note, CRASHTIME tells which one crashed") {
