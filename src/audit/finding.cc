@@ -17,6 +17,15 @@ std::string_view ToString(Severity severity) {
   return "critical";
 }
 
+bool IsReachOfAllMemory(const FindingKind& kind) { return kind.id.starts_with("reach."); }
+
+std::string OfAllMemory(std::string headline, const MachineState& machine) {
+  static constexpr std::string_view kIncluded = ", crash kernel included";
+  const bool reserved = machine.reservations && !machine.reservations->empty();
+  if (reserved && headline.size() + kIncluded.size() <= kMaxHeadline) headline += kIncluded;
+  return headline;
+}
+
 namespace findings {
 
 const FindingKind kOverlapWritable = {

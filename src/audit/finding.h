@@ -102,6 +102,13 @@ struct Finding {
 // What a line of 100 columns leaves beside the verdict's word and the count of further findings.
 inline constexpr size_t kMaxHeadline = 72;
 
+// The kinds that say so: reach.*.
+bool IsReachOfAllMemory(const FindingKind& kind);
+
+// A headline about reach to all memory: says that the crash kernel's is a part of it, where some is
+// reserved and the line has room.
+std::string OfAllMemory(std::string headline, const MachineState& machine);
+
 // Listed per finding; further overlaps are counted. Enough for every real case, small for a hostile
 // one.
 inline constexpr size_t kMaxListedOverlaps = 1024;

@@ -227,9 +227,16 @@ void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, WhyUnt
   for (const std::string& name : finding.units) names += (names.empty() ? "" : ", ") + name;
   finding.message =
       fmt::format("{}: {}; every bus master behind it reaches all memory", names, text);
-  finding.headline = fmt::format("{} on {} unit{}: all memory is in reach", text,
-                                 finding.units.size(), finding.units.size() == 1 ? "" : "s");
+  finding.headline =
+      fmt::format("{} {}: all memory in reach",
+                  status == UnitStatus::kIgnored ? "the kernel ignores" : "translation off on",
+                  Counted(finding.units.size(), "unit"));
   findings_.push_back(std::move(finding));
+}
+
+std::string_view FindingBuilder::CrashKernelIncluded() const {
+  const bool reserved = result_.machine.reservations && !result_.machine.reservations->empty();
+  return reserved ? ", the crash kernel's included" : "";
 }
 
 void FindingBuilder::AddPassThrough() {
@@ -248,9 +255,11 @@ void FindingBuilder::AddPassThrough() {
   }
   if (finding.devices.empty()) return;
   std::sort(finding.devices.begin(), finding.devices.end());
-  finding.message = fmt::format("{} in hardware pass-through, reaching all memory",
-                                Devices(finding.devices.size()));
-  finding.headline = finding.message;
+  const std::string devices = Devices(finding.devices.size());
+  const std::string_view reach = finding.devices.size() == 1 ? "reaches" : "reach";
+  finding.message = fmt::format("{} in hardware pass-through {} all memory{}", devices, reach,
+                                CrashKernelIncluded());
+  finding.headline = fmt::format("{} in pass-through {} all memory", devices, reach);
   AddWithPath(std::move(finding), *example);
 }
 
@@ -262,9 +271,11 @@ void FindingBuilder::AddIdentityDomains() {
     finding.units = {result_.units[domain.unit].state.name};
     finding.devices = DevicesOf(domain);
     finding.domain = domain.space.did;
-    finding.message = fmt::format("{} in an identity domain (did {}), reaching all memory",
-                                  Devices(finding.devices.size()), domain.space.did.value);
-    finding.headline = finding.message;
+    const std::string devices = Devices(finding.devices.size());
+    const std::string_view reach = finding.devices.size() == 1 ? "reaches" : "reach";
+    finding.message = fmt::format("{} in an identity domain (did {}) {} all memory{}", devices,
+                                  domain.space.did.value, reach, CrashKernelIncluded());
+    finding.headline = fmt::format("{} in an identity domain {} all memory", devices, reach);
     AddWithPath(std::move(finding), domain.devices.front());
   }
 }
@@ -303,7 +314,7 @@ void FindingBuilder::AddUntranslated() {
     finding.message =
         "no device is behind an IOMMU (every unit is ignored as empty); every bus master reaches "
         "all memory";
-    finding.headline = "no IOMMU in use: every bus master reaches all memory";
+    finding.headline = "no IOMMU in use: all memory in reach";
     findings_.push_back(std::move(finding));
   }
 }
@@ -339,6 +350,11 @@ void FindingBuilder::Add(std::vector<Finding> findings) {
 std::vector<Finding> FindingBuilder::Take() {
   AddPaths();
   AddSums();
+  for (Finding& finding : findings_) {
+    if (IsReachOfAllMemory(*finding.kind)) {
+      finding.headline = OfAllMemory(std::move(finding.headline), result_.machine);
+    }
+  }
   for (Finding& finding : findings_) finding.idle = AllUnable(finding);
   // What no device could use just then comes after what one could, never lower.
   std::stable_sort(findings_.begin(), findings_.end(), [](const Finding& a, const Finding& b) {

@@ -61,6 +61,8 @@ class FindingBuilder {
   std::vector<DeviceRef> DevicesOf(const AuditedDomain& domain) const;
   // Whether user space holds any device of the domain.
   bool HeldByUser(const AuditedDomain& domain) const;
+  // Of reach to all memory; empty where none is known to be reserved.
+  std::string_view CrashKernelIncluded() const;
   // Empty when it has none or that is not known.
   std::string DriverOf(const DeviceRef& device) const;
   // Says whether the overlaps hit the loaded crash kernel or free memory of its reservation.

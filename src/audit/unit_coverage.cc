@@ -176,8 +176,8 @@ std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates
                     Counted(unknown, "PCI device"), example, unknown == 1 ? "" : ", ...");
   }
   if (finding.devices.empty()) return {};
-  finding.headline = fmt::format("{} behind no DMAR unit: all memory is in reach",
-                                 Counted(finding.devices.size(), "PCI device"));
+  finding.headline = fmt::format("{} behind no unit: all memory in reach",
+                                 Counted(finding.devices.size(), "device"));
   finding.message = fmt::format(
       "{} in no unit's scope, and no unit takes the rest of the segment: nothing translates what "
       "{} sends, all memory is in reach",

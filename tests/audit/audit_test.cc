@@ -204,7 +204,28 @@ TEST_CASE("devices in pass-through are one finding, and no overlap") {
   const AuditResult result = scene.Audit();
   const Finding finding = Only(result, findings::kPassThrough);
   CHECK(finding.devices.size() == 2);
+  CHECK(finding.message ==
+        "2 devices in hardware pass-through reach all memory, the crash kernel's included");
+  CHECK(finding.headline == "2 devices in pass-through reach all memory, crash kernel included");
   CHECK(result.complete());
+  // Where none is reserved, nothing is said of it.
+  scene.machine.reservations->clear();
+  const AuditResult none = scene.Audit();
+  CHECK(none.findings.front().kind == &findings::kPassThrough);
+  CHECK(none.findings.front().message == "2 devices in hardware pass-through reach all memory");
+  CHECK(none.findings.front().headline == "2 devices in pass-through reach all memory");
+}
+
+TEST_CASE("a headline of reach names the crash kernel where it has room: at the limit and beyond") {
+  MachineState machine;
+  const std::string fits(kMaxHeadline - 23, 'x');
+  CHECK(OfAllMemory(fits, machine) == fits);
+  machine.reservations.emplace();
+  CHECK(OfAllMemory(fits, machine) == fits);
+  machine.reservations->push_back({});
+  CHECK(OfAllMemory(fits, machine) == fits + ", crash kernel included");
+  CHECK(OfAllMemory(fits, machine).size() == kMaxHeadline);
+  CHECK(OfAllMemory(fits + "x", machine) == fits + "x");
 }
 
 TEST_CASE(
@@ -215,7 +236,8 @@ TEST_CASE(
   scene.tables.Set(TableBuilder::EntryAt(scene.top, 0, 3), 0);  // drop the mapping of the scene
   scene.Map(0, 0, TableBuilder::kReadWrite, 3);                 // 1 GiB, 1:1
   AuditResult result = scene.Audit();
-  Only(result, findings::kIdentityDomain);
+  CHECK(Only(result, findings::kIdentityDomain).headline ==
+        "1 device in an identity domain reaches all memory, crash kernel included");
   CHECK(result.domains[0].identity == IdentityKind::kWhole);
 
   scene.machine.system_ram = {
@@ -239,7 +261,10 @@ TEST_CASE("a unit with translation off is one warning, and its tables are not wa
   scene.Map(0x5000, 0x10003000);
   scene.machine.units[0].gcmd = {0, Origin::kKernelShadow, "test"};
   const AuditResult result = scene.Audit();
-  CHECK(Only(result, findings::kTranslationOff).units == std::vector<std::string>{"dmar0"});
+  const Finding finding = Only(result, findings::kTranslationOff);
+  CHECK(finding.units == std::vector<std::string>{"dmar0"});
+  CHECK(finding.headline ==
+        "translation off on 1 unit: all memory in reach, crash kernel included");
   CHECK(result.devices.empty());
 }
 
@@ -255,11 +280,14 @@ TEST_CASE("enables that are not known: the tables count, and the audit is not co
 TEST_CASE("an ignored unit is a warning unless nothing is behind it") {
   Scene scene;
   scene.machine.units[0].ignored = true;
-  Only(scene.Audit(), findings::kUnitIgnored);
+  CHECK(Only(scene.Audit(), findings::kUnitIgnored).headline ==
+        "the kernel ignores 1 unit: all memory in reach, crash kernel included");
   scene.machine.units[0].scope_devices = {1, Origin::kKernelObject, "test"};
   Only(scene.Audit(), findings::kUnitIgnored);
   scene.machine.units[0].scope_devices = {0, Origin::kKernelObject, "test"};
-  Only(scene.Audit(), findings::kNoIommu);  // then devices are behind no unit at all
+  // Then devices are behind no unit at all.
+  CHECK(Only(scene.Audit(), findings::kNoIommu).headline ==
+        "no IOMMU in use: all memory in reach, crash kernel included");
   Scene beside;
   beside.machine.units.push_back(beside.machine.units[0]);
   beside.machine.units[1].ignored = true;
@@ -272,7 +300,8 @@ TEST_CASE("no IOMMU is a warning; one that is not read, or not known, is a gap")
   scene.machine.units.clear();
   scene.machine.iommu = IommuPresence::kNone;
   const AuditResult none = scene.Audit();
-  Only(none, findings::kNoIommu);
+  CHECK(Only(none, findings::kNoIommu).headline ==
+        "no IOMMU: every bus master reaches all memory, crash kernel included");
   CHECK(none.complete());
   for (const IommuPresence presence :
        {IommuPresence::kAmd, IommuPresence::kOther, IommuPresence::kUnknown}) {

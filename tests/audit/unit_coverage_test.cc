@@ -84,7 +84,7 @@ TEST_CASE("a device in no unit's scope is one finding, and reaches all memory") 
   const Finding& finding = scene.findings[0];
   CHECK(finding.kind == &findings::kNoUnit);
   CHECK(finding.devices == std::vector<DeviceRef>{{kDevice, std::nullopt, 0, DmaAbility::kAble}});
-  CHECK(finding.headline == "1 PCI device behind no DMAR unit: all memory is in reach");
+  CHECK(finding.headline == "1 device behind no unit: all memory in reach");
   CHECK(CountCoverage(scene.result).none == 1);
 }
 
