@@ -15,7 +15,8 @@ std::span<const Command> Commands() {
        RunReport},
       {{.name = "mappings",
         .operands = "VMCORE...",
-        .summary = "List every live IOVA range of every device.",
+        .summary = "List every live IOVA range of every device. Exit status 3 when something could "
+                   "hide rows: NDJSON and CSV themselves do not say it.",
         .formats = {"text", "ndjson", "csv"}},
        RunMappings},
       {{.name = "inherit",

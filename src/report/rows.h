@@ -19,7 +19,7 @@ class RowWriter {
   virtual void Header() {}
   virtual void Row(const MappingRow& row) = 0;
   // Once, after the last row, where `gaps` (not 0) things could hide rows. Rows for machines have
-  // no place for that: the exit status says it.
+  // no place for that: the exit status says it (docs/mappings.md).
   virtual void Incomplete(size_t gaps) { (void)gaps; }
 };
 

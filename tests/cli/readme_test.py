@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The sessions in the README are what happens.
+"""The sessions in the README and in docs are what happens.
 
 A fenced block that starts with ```console is a session. Lines that start with "$ " are commands,
 run by one shell in the root of the repository, with the tested dmaudit first in PATH. The lines
@@ -11,7 +11,7 @@ import re
 import subprocess
 import unittest
 
-from support import CliTest, DMAUDIT, ROOT, TIMEOUT, environment
+from support import CliTest, DMAUDIT, ROOT, TIMEOUT, environment, run
 
 ANY = "[...]"
 
@@ -56,12 +56,26 @@ class ReadmeTest(CliTest):
         self.assertTrue(found, "no session in the README")
         self.assertTrue(any(command.startswith("dmaudit ") for steps in found
                             for command, _ in steps))
-        for steps in found:
-            for (command, expected), actual in zip(steps, play(steps), strict=True):
-                with self.subTest(command):
-                    if not matches(expected, actual):
-                        self.same_text("\n".join(expected), "\n".join(actual), "README.md")
-                        self.fail("does not match")
+        for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+            for steps in sessions(path.read_text(encoding="utf-8")):
+                for (command, expected), actual in zip(steps, play(steps), strict=True):
+                    with self.subTest(command, path=path.name):
+                        if not matches(expected, actual):
+                            self.same_text("\n".join(expected), "\n".join(actual), path.name)
+                            self.fail("does not match")
+
+    def test_links(self):
+        for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+            for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+                self.assertTrue((path.parent / target).exists(), f"{path.name}: {target}")
+
+    def test_keys_of_rows(self):
+        """The table of docs/mappings.md names what rows have, in their order."""
+        text = (ROOT / "docs" / "mappings.md").read_text(encoding="utf-8")
+        named = [key for cell in re.findall(r"^\| (`.*?) \| ", text, re.M) for key in re.findall(r"`(\w+)`", cell)]
+        dump = ROOT / "tests" / "fixtures" / "debian12-6.1-legacy.kdump"
+        self.assertEqual(list(run("mappings", "--format", "ndjson", dump).rows()[0]), named)
+        self.assertEqual(run("mappings", "--format", "csv", dump).out.splitlines()[0].split(","), named)
 
 
 class ConventionTest(CliTest):
