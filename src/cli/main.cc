@@ -34,7 +34,8 @@ std::string Overview() {
   text += commands.text();
   text +=
       "VMCORE is a file, or - for standard input; a split dump is given by all of its parts.\n"
-      "Without COMMAND: report. `dmaudit COMMAND --help` lists its options.\n\n"
+      "Without COMMAND: report. `dmaudit COMMAND --help` lists its options.\n"
+      "`dmaudit --version` tells the version and what it was built with.\n\n"
       "Exit status:\n"
       "  0  no finding at or above --fail-on, and everything was seen\n"
       "  1  a finding at or above --fail-on (default critical)\n"

@@ -401,8 +401,17 @@ std::string HelpText(const CommandSyntax& syntax) {
   options << Describe(syntax);
   StringOutput summary;
   WriteWrapped("", syntax.summary, summary);
-  return fmt::format("Usage: dmaudit {} [OPTION]... {}\n{}\n{}", syntax.name, syntax.operands,
-                     summary.text(), options.str());
+  const bool judges = syntax.name == "report";
+  const std::string_view status =
+      judges ? "  0  no finding at or above --fail-on, and everything was seen\n"
+               "  1  a finding at or above --fail-on\n"
+               "  2  cannot run\n"
+               "  3  no such finding, but not everything was seen\n"
+             : "  0  done, and everything was seen\n"
+               "  2  cannot run\n"
+               "  3  done, but not everything was seen or is known\n";
+  return fmt::format("Usage: dmaudit {} [OPTION]... {}\n{}\n{}\nExit status:\n{}", syntax.name,
+                     syntax.operands, summary.text(), options.str(), status);
 }
 
 }  // namespace dmaudit::cli
