@@ -197,6 +197,20 @@ TEST_CASE("refused tables: blocked after a gap, or physical where pass-through i
   CHECK(fate(line + " iommu=nopt", DomainType::kIdentity) == DmaFate::kGapThenBlocked);
 }
 
+TEST_CASE("identity domains tell the default where all devices were listed, one of tables always") {
+  const auto fate = [](DomainType default_domain, bool complete) {
+    Scene scene;
+    scene.machine.units[0].ecap = {0xf00f4a | uint64_t{1} << 43, Origin::kKernelShadow, "test"};
+    scene.AddDevice("nvme", default_domain);
+    scene.machine.inventory.complete = complete;
+    return scene.Predict("intel_iommu=on,sm_on").devices[0].dma;
+  };
+  using Fates = std::vector<DmaFate>;
+  CHECK(fate(DomainType::kIdentity, true) == Fates{DmaFate::kPhysical});
+  CHECK(fate(DomainType::kIdentity, false) == Fates{DmaFate::kGapThenUnknown});
+  CHECK(fate(DomainType::kDma, false) == Fates{DmaFate::kGapThenBlocked});
+}
+
 TEST_CASE("a device in pass-through does not notice that translation goes off") {
   Scene scene;
   scene.tables.Set(scene.context, 2 << 2 | TableBuilder::kPresent);
@@ -226,6 +240,7 @@ TEST_CASE("a line of the dump without elfcorehdr= is no capture kernel's; the us
   };
   CHECK(fate("intel_iommu=on elfcorehdr=1K") == TableFate::kCopied);
   CHECK(fate("intel_iommu=on") == TableFate::kRefused);
+  CHECK(fate("intel_iommu=on " + std::string(3000, 'x')) == TableFate::kCopied);  // it is cut
   CHECK(scene.Predict("intel_iommu=on").units[0].tables[0].fate == TableFate::kCopied);
 }
 

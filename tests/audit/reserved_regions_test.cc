@@ -101,6 +101,24 @@ TEST_CASE("regions whose bridges have more devices behind them than are looked a
   CHECK(noted(65537));
 }
 
+TEST_CASE("two pages that lead to one of a region do not map it in full") {
+  Scene scene;
+  scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f001fff)};
+  scene.Map(0x7f000000, 0x7f000000);
+  scene.Map(0x7f001000, 0x7f000000);
+  Only(scene.Audit(), findings::kRegionNotMapped);
+}
+
+TEST_CASE("where a table cannot be read, that a region is not mapped is not said") {
+  Scene scene;
+  scene.machine.scopes.scopes = {Region(0x7f000000, 0x7f000fff)};
+  const PhysAddr entry = scene.tables.Map(scene.top, 3, 0x7f000000, 0x7f000000);
+  scene.memory.SetPageState(entry.AlignDown(0x1000), ByteState::kExcluded);
+  const AuditResult result = scene.Audit();
+  CHECK(result.findings.empty());
+  CHECK_FALSE(result.complete());
+}
+
 TEST_CASE("a region in RAM, and one over the crash kernel") {
   const auto kinds = [](uint64_t first, uint64_t last) {
     Scene scene;

@@ -68,12 +68,15 @@ void Only(const AcpiDmar& dmar, std::string_view problem) {
 }
 
 TEST_CASE("a wrong checksum is a problem, and the table is read all the same") {
-  std::vector<std::byte> table = Whole();
-  table[10] ^= std::byte{1};
-  const Result<AcpiDmar> dmar = ParseAcpiDmar(table);
-  REQUIRE(dmar);
-  Only(*dmar, "checksum");
-  CHECK(dmar->scopes.size() == 4);
+  for (const int change : {1, 2, 0x80, 0xff}) {
+    CAPTURE(change);
+    std::vector<std::byte> table = Whole();
+    table[10] ^= static_cast<std::byte>(change);
+    const Result<AcpiDmar> dmar = ParseAcpiDmar(table);
+    REQUIRE(dmar);
+    Only(*dmar, "checksum");
+    CHECK(dmar->scopes.size() == 4);
+  }
 }
 
 TEST_CASE("what is no DMAR table is an error") {
@@ -179,6 +182,7 @@ TEST_CASE("a damaged device scope leaves its structure in part unknown") {
     CHECK(dmar.scopes[1].whole);
   };
   for (const int length : {0, 6, 7, 9, 11, 12, 255}) damaged(1, length, "a device scope of");
+  damaged(1, 6, "a device scope of 6 bytes in 10");  // of no device, not the 4 bytes behind it
   for (const int type : {0, 6, 255}) damaged(0, type, "of type");
   damaged(6, 32, "device 32");
   damaged(7, 8, "function 8");

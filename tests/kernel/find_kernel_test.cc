@@ -165,6 +165,21 @@ TEST_CASE("nothing found says how much was searched") {
         "searched");
 }
 
+TEST_CASE("of a kernel's copies of its text the one of the crash is used, wherever it lies") {
+  for (const uint64_t crashed_at : {uint64_t{0x5000}, uint64_t{0x9000}}) {
+    CAPTURE(crashed_at);
+    Scene scene;
+    scene.AddImage(kFirst);
+    scene.AddText(crashed_at, Scene::Text(kFirst, true, "6.1.0"));
+    scene.AddText(0x5000 + 0x9000 - crashed_at, Scene::Text(kFirst, false, "6.1.0"));
+    const auto choice = scene.Find();
+    REQUIRE(choice);
+    CHECK(choice->kernel.crashed);
+    CHECK(choice->kernel.text == PhysAddr(crashed_at));
+    CHECK(choice->others.empty());
+  }
+}
+
 TEST_CASE("of two kernels without a note, CRASHTIME tells which one crashed") {
   TwoKernels scene(false);
   for (const std::optional<WhichKernel>& which :
