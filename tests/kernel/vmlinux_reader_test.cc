@@ -33,6 +33,10 @@ extern "C" {
 struct list_head dmar_drhd_units;
 intel_iommu* units[4];
 union either both;
+// clang describes in full only what there is one of.
+intel_iommu unit{};
+iommu_device device{};
+dmar_drhd_unit drhd{};
 // Names that end in others: the linker keeps one string for both.
 struct not_intel_iommu { int a; } not_iommu;
 union neither { int a; } none;
