@@ -53,11 +53,13 @@ bool IsComposite(Dwarf_Die* die) {
   return tag == DW_TAG_structure_type || tag == DW_TAG_union_type;
 }
 
-// A structure that has a unit of its own (DWARF 4 and 5 type units) is only mentioned elsewhere.
+// A structure or enumeration that has a unit of its own (DWARF 4 and 5 type units) is only
+// mentioned elsewhere.
 Dwarf_Die WholeType(Dwarf_Die type) {
   Dwarf_Attribute signature{};
   Dwarf_Die whole{};
-  if (IsComposite(&type) && dwarf_attr(&type, DW_AT_signature, &signature) != nullptr &&
+  if ((IsComposite(&type) || dwarf_tag(&type) == DW_TAG_enumeration_type) &&
+      dwarf_attr(&type, DW_AT_signature, &signature) != nullptr &&
       dwarf_formref_die(&signature, &whole) != nullptr) {
     return whole;
   }
