@@ -165,7 +165,7 @@ AuditResult AuditMachine(MachineState machine, MemorySession& session, const Aud
     if (result.domains[i].identity != IdentityKind::kWhole) builder.AddOverlaps(i, overlaps);
   }
   result.coverage = CoverageOf(result);
-  result.untranslated = FindUntranslatedDevices(result);
+  FindUntranslatedDevices(result);
   builder.AddReach();
   builder.Add(CheckCoverage(result, states, sink));
   // Where a reservation is missed, that there is none is no fact to report.

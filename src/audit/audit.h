@@ -113,6 +113,7 @@ struct AuditResult {
   std::vector<AuditedDevice> devices;            // in device, then PASID, then unit order
   std::vector<Coverage> coverage;                // of MachineState::inventory.devices, in its order
   std::vector<UntranslatedDevice> untranslated;  // devices without entries that reach all memory
+  bool untranslated_complete = false;            // these are all
   std::vector<Finding> findings;                 // most severe first
   WalkAccounting accounting;                     // of all entries
   ViewCounts views;

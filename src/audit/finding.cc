@@ -19,10 +19,14 @@ std::string_view ToString(Severity severity) {
 
 bool IsReachOfAllMemory(const FindingKind& kind) { return kind.id.starts_with("reach."); }
 
+bool ReservesCrashKernel(const MachineState& machine) {
+  return machine.reservations && !machine.reservations->empty();
+}
+
 std::string OfAllMemory(std::string headline, const MachineState& machine) {
   static constexpr std::string_view kIncluded = ", crash kernel included";
-  const bool reserved = machine.reservations && !machine.reservations->empty();
-  if (reserved && headline.size() + kIncluded.size() <= kMaxHeadline) headline += kIncluded;
+  if (ReservesCrashKernel(machine) && headline.size() + kIncluded.size() <= kMaxHeadline)
+    headline += kIncluded;
   return headline;
 }
 

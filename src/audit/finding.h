@@ -105,6 +105,9 @@ inline constexpr size_t kMaxHeadline = 72;
 // The kinds that say so: reach.*.
 bool IsReachOfAllMemory(const FindingKind& kind);
 
+// Memory is known to be reserved for a crash kernel.
+bool ReservesCrashKernel(const MachineState& machine);
+
 // A headline about reach to all memory: says that the crash kernel's is a part of it, where some is
 // reserved and the line has room.
 std::string OfAllMemory(std::string headline, const MachineState& machine);

@@ -209,7 +209,7 @@ void FindingBuilder::AddUntranslatedDevices(Finding& finding, WhyUntranslated wh
     finding.devices.push_back({*result_.machine.inventory.devices[device.facts].bdf, std::nullopt,
                                device.facts, states_.Ability(device.facts)});
   }
-  finding.devices_open = !AllUntranslatedKnown(result_);
+  finding.devices_open = !result_.untranslated_complete;
 }
 
 void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, WhyUntranslated why,
@@ -235,8 +235,7 @@ void FindingBuilder::AddUnits(const FindingKind& kind, UnitStatus status, WhyUnt
 }
 
 std::string_view FindingBuilder::CrashKernelIncluded() const {
-  const bool reserved = result_.machine.reservations && !result_.machine.reservations->empty();
-  return reserved ? ", the crash kernel's included" : "";
+  return ReservesCrashKernel(result_.machine) ? ", the crash kernel's included" : "";
 }
 
 void FindingBuilder::AddPassThrough() {

@@ -61,7 +61,7 @@ void ReportReachWithoutRows(AuditResult& result, const std::vector<UnitRules>& r
   ReportUnreadIommu(result.machine, sink);
   const DeviceStates states(result.machine.inventory);
   result.coverage = CoverageOf(result);
-  result.untranslated = FindUntranslatedDevices(result);
+  FindUntranslatedDevices(result);
   FindingBuilder builder(result, rules, states, session);
   builder.AddUntranslated();
   builder.Add(CheckCoverage(result, states, sink));

@@ -94,11 +94,11 @@ class UnitScopes {
   std::set<uint16_t> doubtful_;         // segments with a unit of which not all is known
 };
 
-bool Wanted(const AuditResult& result, const DeviceFacts& device) {
+}  // namespace
+
+bool CoverageApplies(const AuditResult& result, const DeviceFacts& device) {
   return device.pci && device.bdf && (!result.filter || result.filter->Matches(*device.bdf));
 }
-
-}  // namespace
 
 std::string_view ToString(Coverage coverage) {
   switch (coverage) {
@@ -139,7 +139,7 @@ std::vector<std::optional<size_t>> CoveringUnits(const AuditResult& result) {
 CoverageCounts CountCoverage(const AuditResult& result) {
   CoverageCounts counts;
   for (size_t i = 0; i < result.coverage.size(); ++i) {
-    if (!Wanted(result, result.machine.inventory.devices[i])) continue;
+    if (!CoverageApplies(result, result.machine.inventory.devices[i])) continue;
     const Coverage coverage = result.coverage[i];
     ++(coverage == Coverage::kUnit   ? counts.unit
        : coverage == Coverage::kNone ? counts.none
@@ -162,7 +162,7 @@ std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates
   std::string example;
   for (size_t i = 0; i < inventory.devices.size(); ++i) {
     const DeviceFacts& device = inventory.devices[i];
-    if (!Wanted(result, device)) continue;
+    if (!CoverageApplies(result, device)) continue;
     if (result.coverage[i] == Coverage::kNone) {
       finding.devices.push_back({*device.bdf, std::nullopt, i, states.Ability(i)});
     } else if (result.coverage[i] == Coverage::kUnknown && EntriesOf(result, *device.bdf).empty()) {

@@ -13,6 +13,9 @@
 
 namespace dmaudit {
 
+// PCI devices with a requester id, of the chosen ones where there is a filter.
+bool CoverageApplies(const AuditResult& result, const DeviceFacts& device);
+
 // One answer per device of the inventory, in its order. kNone only where every unit's scope, flag
 // and segment and the device's whole path are known; all kUnknown where no scope of a unit is. Only
 // PCI devices with a requester id are judged: others have kUnknown. One that no scope covers and
@@ -29,7 +32,7 @@ std::vector<std::optional<size_t>> CoveringUnits(const AuditResult& result);
 std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates& states,
                                    DiagnosticSink& sink);
 
-// PCI devices with a requester id, of the chosen ones where there is a filter.
+// Devices to which coverage applies.
 struct CoverageCounts {
   uint64_t unit = 0;
   uint64_t none = 0;

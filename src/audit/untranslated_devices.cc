@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "audit/untranslated_devices.h"
 
-#include <algorithm>
-
 #include "audit/audit.h"
 #include "audit/unit_coverage.h"
 
 namespace dmaudit {
 namespace {
 
-bool Wanted(const AuditResult& result, const DeviceFacts& device) {
-  return device.pci && device.bdf && (!result.filter || result.filter->Matches(*device.bdf));
+struct Words {
+  std::string_view id;
+  std::string_view text;
+};
+
+// A switch, so that a reason without words does not compile.
+Words Of(WhyUntranslated why) {
+  switch (why) {
+    case WhyUntranslated::kNoIommu:
+      return {"no-iommu", "no IOMMU"};
+    case WhyUntranslated::kNoUnit:
+      return {"no-unit", "behind no unit"};
+    case WhyUntranslated::kTranslationOff:
+      return {"translation-off", "translation off"};
+    case WhyUntranslated::kUnitIgnored:
+      return {"unit-ignored", "unit ignored"};
+  }
+  return {"unknown", "not known"};
 }
 
 bool WithoutIommu(const AuditResult& result) {
@@ -25,63 +39,26 @@ std::optional<WhyUntranslated> WhyBehind(const AuditedUnit& unit) {
 
 }  // namespace
 
-std::string_view ToString(WhyUntranslated why) {
-  switch (why) {
-    case WhyUntranslated::kNoIommu:
-      return "no-iommu";
-    case WhyUntranslated::kNoUnit:
-      return "no-unit";
-    case WhyUntranslated::kTranslationOff:
-      return "translation-off";
-    case WhyUntranslated::kUnitIgnored:
-      return "unit-ignored";
-  }
-  return "no-iommu";
-}
+std::string_view ToString(WhyUntranslated why) { return Of(why).id; }
+std::string_view Describe(WhyUntranslated why) { return Of(why).text; }
 
-std::string_view Describe(WhyUntranslated why) {
-  switch (why) {
-    case WhyUntranslated::kNoIommu:
-      return "no IOMMU";
-    case WhyUntranslated::kNoUnit:
-      return "behind no unit";
-    case WhyUntranslated::kTranslationOff:
-      return "translation off";
-    case WhyUntranslated::kUnitIgnored:
-      return "unit ignored";
-  }
-  return "no IOMMU";
-}
-
-std::vector<UntranslatedDevice> FindUntranslatedDevices(const AuditResult& result) {
-  const std::vector<DeviceFacts>& devices = result.machine.inventory.devices;
+void FindUntranslatedDevices(AuditResult& result) {
+  const DeviceInventory& inventory = result.machine.inventory;
   const std::vector<std::optional<size_t>> units = CoveringUnits(result);
-  std::vector<UntranslatedDevice> out;
-  for (size_t i = 0; i < devices.size(); ++i) {
-    if (!Wanted(result, devices[i])) continue;
+  result.untranslated_complete = inventory.complete;
+  for (size_t i = 0; i < inventory.devices.size(); ++i) {
+    if (!CoverageApplies(result, inventory.devices[i])) continue;
     if (WithoutIommu(result)) {
-      out.push_back({i, WhyUntranslated::kNoIommu, std::nullopt});
+      result.untranslated.push_back({i, WhyUntranslated::kNoIommu, std::nullopt});
     } else if (result.coverage[i] == Coverage::kNone) {
-      out.push_back({i, WhyUntranslated::kNoUnit, std::nullopt});
+      result.untranslated.push_back({i, WhyUntranslated::kNoUnit, std::nullopt});
     } else if (result.coverage[i] == Coverage::kUnit && units[i]) {
       const std::optional<WhyUntranslated> why = WhyBehind(result.units[*units[i]]);
-      if (why) out.push_back({i, *why, units[i]});
+      if (why) result.untranslated.push_back({i, *why, units[i]});
+    } else {
+      result.untranslated_complete = false;
     }
   }
-  return out;
-}
-
-bool AllUntranslatedKnown(const AuditResult& result) {
-  const DeviceInventory& inventory = result.machine.inventory;
-  if (!inventory.complete) return false;
-  if (WithoutIommu(result)) return true;
-  const std::vector<std::optional<size_t>> units = CoveringUnits(result);
-  for (size_t i = 0; i < inventory.devices.size(); ++i) {
-    if (!Wanted(result, inventory.devices[i])) continue;
-    if (result.coverage[i] == Coverage::kUnknown) return false;
-    if (result.coverage[i] == Coverage::kUnit && !units[i]) return false;
-  }
-  return true;
 }
 
 }  // namespace dmaudit

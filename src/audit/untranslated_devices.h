@@ -31,14 +31,10 @@ struct UntranslatedDevice {
   std::optional<size_t> unit;  // index into AuditResult::units; nothing where none covers it
 };
 
-// PCI devices with a requester id, of the chosen ones where there is a filter, in the order of the
-// inventory; `result.coverage` is there. Those of which it is not known whether a unit covers them,
-// or which, are left out.
-std::vector<UntranslatedDevice> FindUntranslatedDevices(const AuditResult& result);
-
-// Whether the inventory is whole, and of each of its PCI devices it is known whether a unit
-// translates it.
-bool AllUntranslatedKnown(const AuditResult& result);
+// Fills in `untranslated`: devices to which coverage applies, in the order of the inventory;
+// `coverage` is there. Those of which it is not known whether a unit covers them, or which, are
+// left out: `untranslated_complete` says that there are none, and that the inventory is whole.
+void FindUntranslatedDevices(AuditResult& result);
 
 }  // namespace dmaudit
 

@@ -176,23 +176,28 @@ bool EntryWouldShow(const AuditResult& result, const std::optional<std::string>&
          });
 }
 
-// A device that no table names, with the cell of its unit and what it reaches.
+// A device that no table names, with its cells from the driver on.
 struct WithoutEntry {
-  const DeviceFacts& device;
-  std::string unit;
-  std::string reach;
+  Bdf bdf;
+  std::vector<std::string> cells;
 };
 
 // In the order of the inventory.
 std::vector<WithoutEntry> DevicesWithoutEntry(const AuditResult& result) {
   std::vector<WithoutEntry> out;
+  const auto add = [&](const DeviceFacts& device, std::string unit, std::string reach) {
+    out.push_back(
+        {*device.bdf,
+         {DriverText(&device), GroupText(GroupOf(result, &device)), TypeText(result, &device),
+          MasterText(result, &device), std::move(unit), "-", std::move(reach)}});
+  };
   auto untranslated = result.untranslated.begin();
   for (size_t i = 0; i < result.coverage.size(); ++i) {
     const DeviceFacts& device = result.machine.inventory.devices[i];
     if (untranslated != result.untranslated.end() && untranslated->facts == i) {
       const std::optional<size_t> unit = untranslated->unit;
-      out.push_back({device, unit ? Safe(result.units[*unit].state.name) : std::string("none"),
-                     fmt::format("all memory ({})", Describe(untranslated->why))});
+      add(device, unit ? Safe(result.units[*unit].state.name) : "none",
+          fmt::format("all memory ({})", Describe(untranslated->why)));
       ++untranslated;
       continue;
     }
@@ -200,8 +205,8 @@ std::vector<WithoutEntry> DevicesWithoutEntry(const AuditResult& result) {
     const std::optional<std::string> behind = UnitOf(device);
     if (result.coverage[i] == Coverage::kUnit && EntriesOf(result, *device.bdf).empty() &&
         EntryWouldShow(result, behind)) {
-      out.push_back({device, behind ? Safe(*behind) : std::string("-"),
-                     result.complete() ? "no live entry" : "no live entry seen"});
+      add(device, behind ? Safe(*behind) : "-",
+          result.complete() ? "no live entry" : "no live entry seen");
     }
   }
   return out;
@@ -249,11 +254,11 @@ DeviceRows RequesterTable(const AuditResult& result, size_t limit) {
                        MasterText(result, facts), Safe(result.units[device.unit].state.name),
                        std::to_string(domain.space.did.value), Reach(domain, device.device_tlb)});
   }
-  for (const WithoutEntry& row : DevicesWithoutEntry(result)) {
+  std::vector<WithoutEntry> without = DevicesWithoutEntry(result);
+  for (WithoutEntry& row : without) {
     if (!Fits(rows, limit)) continue;
-    rows.table.AddRow({ToString(*row.device.bdf), "-", DriverText(&row.device),
-                       GroupText(GroupOf(result, &row.device)), TypeText(result, &row.device),
-                       MasterText(result, &row.device), row.unit, "-", row.reach});
+    row.cells.insert(row.cells.begin(), {ToString(row.bdf), "-"});
+    rows.table.AddRow(std::move(row.cells));
   }
   return rows;
 }
@@ -290,18 +295,11 @@ DeviceRows BriefDeviceTable(const AuditResult& result, size_t limit) {
   // Those of which all else is the same are one row.
   std::vector<std::pair<std::vector<std::string>, std::vector<DeviceRef>>> others;
   std::map<std::vector<std::string>, size_t> place;
-  for (const WithoutEntry& row : DevicesWithoutEntry(result)) {
-    const DeviceFacts* facts = &row.device;
-    std::vector<std::string> cells = {DriverText(facts),
-                                      GroupText(GroupOf(result, facts)),
-                                      TypeText(result, facts),
-                                      MasterText(result, facts),
-                                      row.unit,
-                                      "-",
-                                      row.reach};
-    const auto [known, fresh] = place.try_emplace(cells, others.size());
-    if (fresh) others.push_back({std::move(cells), {}});
-    others[known->second].second.push_back({*row.device.bdf, std::nullopt});
+  std::vector<WithoutEntry> without = DevicesWithoutEntry(result);
+  for (WithoutEntry& row : without) {
+    const auto [known, fresh] = place.try_emplace(row.cells, others.size());
+    if (fresh) others.push_back({std::move(row.cells), {}});
+    others[known->second].second.push_back({row.bdf, std::nullopt});
   }
   for (auto& [cells, devices] : others) {
     if (!Fits(rows, limit)) continue;
