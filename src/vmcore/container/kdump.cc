@@ -165,9 +165,8 @@ void CollectNotes(const KdumpFile& file, std::vector<DumpNote>& notes, Diagnosti
 struct Bitmaps {
   PageBitmap stored;
   std::unique_ptr<const PageBitmap> ram;  // null when there is one bitmap
-  // Its bits against the descriptors of the file it is from, the error where those cannot be read;
-  // nothing where it is known to be cut.
-  std::optional<Result<BitCount>> count;
+  // Its bits against the descriptors of the file it is from; nothing where it is known to be cut.
+  std::optional<BitCount> count;
   bool agree = false;      // everything stored is RAM by the first bitmap
   bool unwritten = false;  // a stream lacks what is behind known()
 };
@@ -210,9 +209,10 @@ Status LoadStored(const KdumpFile& file, Bitmaps& bitmaps) {
   const bool left_out = loaded->written < header.max_mapnr;
   const bool whole = bitmaps.stored.known() == header.max_mapnr;
   if (!left_out && !whole) return {};
-  const Result<BitCount> count =
+  const BitCount count =
       CompareBitCount(*file.source, header, bitmaps.stored.count(), OwnPages(file, bitmaps.stored));
-  if (left_out && (!count || *count == BitCount::kTooFew || *count == BitCount::kUnclear)) {
+  const bool sure = count == BitCount::kAgrees || count == BitCount::kTooMany;
+  if (left_out && !sure) {
     Result<PageBitmap> before =
         PageBitmap::Load(*file.source, header.second_bitmap, loaded->written);
     if (!before) return tl::unexpected<Error>(before.error());
@@ -266,12 +266,11 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
 
 // The frame from which on the pages of a file may have the content of others, UINT64_MAX when all
 // is well. A bit that is missing is one that the first bitmap still has, or behind max_mapnr; of
-// one too many nothing tells. `held`: as Bitmaps::count, of this file.
-uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps,
-                      const std::optional<Result<BitCount>>& held, DiagnosticSink& sink) {
+// one too many nothing tells. `count`: as Bitmaps::count, of this file.
+uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps, std::optional<BitCount> count,
+                      DiagnosticSink& sink) {
   // Where a bitmap is known to be cut, nothing is taken from there on.
-  if (!held) return UINT64_MAX;
-  const Result<BitCount>& count = *held;
+  if (!count) return UINT64_MAX;
   const KdumpHeader& header = file.header;
   const uint64_t own = OwnPages(file, bitmaps.stored);
   const auto report = [&](std::string_view id, std::string_view what) {
@@ -284,11 +283,6 @@ uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps,
         "on",
         from);
   };
-  if (!count) {
-    report("kdump.bitmap-unclear",
-           "and its page descriptors cannot be read: that no page is missing is not sure");
-    return UINT64_MAX;
-  }
   switch (*count) {
     case BitCount::kAgrees:
       break;
@@ -306,6 +300,10 @@ uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps,
       report("kdump.bitmap-long",
              "and it has descriptors for fewer: " + not_used(header.start_frame));
       return header.start_frame;
+    case BitCount::kUnreadable:
+      report("kdump.bitmap-unclear",
+             "and its page descriptors cannot be read: that no page is missing is not sure");
+      break;
     case BitCount::kUnclear:
       report("kdump.bitmap-unclear",
              "and page data begin elsewhere than behind the descriptors of all pages: that none is "
@@ -317,9 +315,8 @@ uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps,
 
 // All parts of a split dump have the same bitmaps: without, descriptors would go to wrong pages.
 // Gives the count of `file`.
-Result<std::optional<Result<BitCount>>> CompareBitmaps(const KdumpFile& file,
-                                                       const KdumpFile& first,
-                                                       const Bitmaps& want) {
+Result<std::optional<BitCount>> CompareBitmaps(const KdumpFile& file, const KdumpFile& first,
+                                               const Bitmaps& want) {
   DiagnosticSink ignored;
   const Result<Bitmaps> bitmaps = LoadBitmaps(file, ignored);
   if (!bitmaps) return tl::unexpected<Error>(bitmaps.error());
@@ -373,9 +370,9 @@ Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) 
   uint32_t status = 0;
   for (KdumpFile& file : files) {
     status |= file.header.status;
-    std::optional<Result<BitCount>> count = bitmaps->count;
+    std::optional<BitCount> count = bitmaps->count;
     if (&file != &first) {
-      const Result<std::optional<Result<BitCount>>> same = CompareBitmaps(file, first, *bitmaps);
+      const Result<std::optional<BitCount>> same = CompareBitmaps(file, first, *bitmaps);
       if (!same) return tl::unexpected(same.error());
       count = *same;
     }

@@ -73,18 +73,18 @@ class Descriptors {
 
 }  // namespace
 
-Result<BitCount> CompareBitCount(const ByteSource& source, const KdumpHeader& header,
-                                 uint64_t total, uint64_t own) {
+BitCount CompareBitCount(const ByteSource& source, const KdumpHeader& header, uint64_t total,
+                         uint64_t own) {
   const Descriptors descriptors(source, header);
   const Result<std::optional<uint64_t>> data = descriptors.LowestData(own);
-  if (!data) return tl::unexpected<Error>(data.error());
+  if (!data) return BitCount::kUnreadable;
   const uint64_t own_end = header.descriptors.value() + own * kSize;
   const uint64_t begin = data->value_or(own_end);
   const uint64_t room = descriptors.RoomBefore(begin);
   const bool overlaps = begin < own_end;
   // What is where no descriptor should be any more.
   const Result<std::optional<KdumpDescriptor>> next = descriptors.At(std::min(room, own));
-  if (!next) return tl::unexpected<Error>(next.error());
+  if (!next) return BitCount::kUnreadable;
   const bool sound = *next && descriptors.IsSound(**next) && (*next)->offset >= begin;
   if (overlaps) {
     // One descriptor that points too low is damage of its own.
@@ -106,7 +106,7 @@ Result<BitCount> CompareBitCount(const ByteSource& source, const KdumpHeader& he
   if (room == own) return BitCount::kAgrees;
   // Its last pages were not stored, or a bit is too many: the count of the whole dump is wrong.
   const Result<std::optional<KdumpDescriptor>> last = descriptors.At(own - 1);
-  if (!last) return tl::unexpected<Error>(last.error());
+  if (!last) return BitCount::kUnreadable;
   return *last && (*last)->offset == 0 ? BitCount::kTooMany : BitCount::kUnclear;
 }
 

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 
-#include "base/result.h"
 #include "vmcore/container/kdump_header.h"
 #include "vmcore/io/byte_source.h"
 
@@ -15,9 +14,10 @@ namespace dmaudit {
 // pages behind it the content of others.
 enum class BitCount {
   kAgrees,
-  kTooFew,   // there are descriptors for more pages of this file
-  kTooMany,  // there are descriptors for fewer pages of this file
-  kUnclear,  // those for the pages of this file end where they should, those of the dump do not
+  kTooFew,      // there are descriptors for more pages of this file
+  kTooMany,     // there are descriptors for fewer pages of this file
+  kUnreadable,  // what tells could not be read
+  kUnclear,     // those for the pages of this file end where they should, those of the dump do not
 };
 
 // Holds the bits against what the file shows of its writer's count. makedumpfile, from 1.1 on
@@ -29,8 +29,8 @@ enum class BitCount {
 // descriptors, kTooFew.
 //
 // `total` are the bits of the whole bitmap, `own` those of the frames that this file is to have.
-Result<BitCount> CompareBitCount(const ByteSource& source, const KdumpHeader& header,
-                                 uint64_t total, uint64_t own);
+BitCount CompareBitCount(const ByteSource& source, const KdumpHeader& header, uint64_t total,
+                         uint64_t own);
 
 }  // namespace dmaudit
 
