@@ -27,29 +27,6 @@ class Reader {
     return attachment;
   }
 
-  std::optional<KernelDomain> AttachedTo(const StructView& device, const IommuGroup* group) {
-    const std::optional<StructView> info = InfoOf(device);
-    if (!info) return std::nullopt;
-    const auto pointer = Link(*info, "domain");
-    if (!pointer) return std::nullopt;
-    if (*pointer == 0) return WithoutTables(*info, group);
-    KernelDomain attached;
-    attached.address = KernelVa(*pointer);
-    const StructView domain = View(attached.address, "dmar_domain");
-    attached.type = OwnType(domain);
-    if (HasTables(domain, attached.type)) {
-      ReadRoot(domain, attached);
-      attached.first_stage = FirstStage(domain);
-    }
-    const auto unit = Integer(*info, "iommu");
-    if (unit && *unit != 0) {
-      const StructView iommu = View(KernelVa(*unit), "intel_iommu");
-      attached.did = DomainIdOn(iommu, domain);
-      attached.unit = UnitName(iommu);
-    }
-    return attached;
-  }
-
   std::optional<Bdf> RequesterOf(const StructView& device) {
     const std::optional<StructView> info = InfoOf(device);
     if (!info) return std::nullopt;
@@ -73,6 +50,29 @@ class Reader {
   }
 
  private:
+  std::optional<KernelDomain> AttachedTo(const StructView& device, const IommuGroup* group) {
+    const std::optional<StructView> info = InfoOf(device);
+    if (!info) return std::nullopt;
+    const auto pointer = Link(*info, "domain");
+    if (!pointer) return std::nullopt;
+    if (*pointer == 0) return WithoutTables(*info, group);
+    KernelDomain attached;
+    attached.address = KernelVa(*pointer);
+    const StructView domain = View(attached.address, "dmar_domain");
+    attached.type = OwnType(domain);
+    if (HasTables(domain, attached.type)) {
+      ReadRoot(domain, attached);
+      attached.first_stage = FirstStage(domain);
+    }
+    const auto unit = Integer(*info, "iommu");
+    if (unit && *unit != 0) {
+      const StructView iommu = View(KernelVa(*unit), "intel_iommu");
+      attached.did = DomainIdOn(iommu, domain);
+      attached.unit = UnitName(iommu);
+    }
+    return attached;
+  }
+
   StructView View(KernelVa address, const char* type) const { return members_.View(address, type); }
   std::optional<uint64_t> Integer(const StructView& view, std::string_view path) {
     return members_.Integer(view, path);

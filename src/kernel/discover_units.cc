@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/number.h"
+#include "kernel/firmware_scopes.h"
 #include "kernel/scope_array.h"
 #include "kernel/type_view.h"
 
@@ -39,9 +40,6 @@ constexpr size_t kMaxLogLines = 4;
 
 // A scope entry takes at least 6 bytes of a DMAR structure, whose length is 16 bits.
 constexpr uint64_t kMaxScope = 65535 / 6;
-// Over all units: a machine has a few dozen, and a crafted dump can lead every unit to the same
-// array.
-constexpr uint64_t kMaxScopeEntries = 65536;
 
 // What is asked once for all units.
 struct Globals {
@@ -87,7 +85,8 @@ std::optional<uint64_t> TableMode(const KernelView& kernel, const UnitState& uni
 
 class UnitReader {
  public:
-  // `scopes_left`: of kMaxScopeEntries.
+  // `scopes_left`: of kMaxScopeDevices, for all units: a crafted dump can lead every one to the
+  // same array.
   UnitReader(const KernelView& kernel, const Globals& globals, const StructView& drhd,
              uint64_t& scopes_left)
       : kernel_(kernel), globals_(globals), drhd_(drhd), scopes_left_(scopes_left) {}
@@ -391,7 +390,7 @@ UnitDiscovery DiscoverUnits(const KernelView& kernel) {
   globals.extended_context = ReadIntVariable(kernel, "intel_iommu_ecs");
   globals.eim_mode = ReadIntVariable(kernel, "eim_mode");
   globals.enabled = ReadIntVariable(kernel, "intel_iommu_enabled");
-  uint64_t scopes_left = kMaxScopeEntries;
+  uint64_t scopes_left = kMaxScopeDevices;
   const Status walked =
       WalkList(kernel.reader, kernel.types, *head, "dmar_drhd_unit", "list", kMaxUnits,
                [&](const StructView& drhd) {
