@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <string_view>
+
 namespace dmaudit::cli {
 
 Status OutputFile::Open() {
@@ -28,5 +31,10 @@ Status OutputFile::Close() {
 }
 
 bool StdoutIsTerminal() { return isatty(STDOUT_FILENO) == 1; }
+
+bool TerminalIsDumb() {
+  const char* terminal = std::getenv("TERM");
+  return terminal != nullptr && std::string_view(terminal) == "dumb";
+}
 
 }  // namespace dmaudit::cli

@@ -32,6 +32,8 @@ class OutputFile : public Output {
 
 // Whether standard output is a terminal.
 bool StdoutIsTerminal();
+// Whether $TERM says that the terminal understands no escape sequences.
+bool TerminalIsDumb();
 
 }  // namespace dmaudit::cli
 

@@ -6,21 +6,15 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <string_view>
 
 #include "base/text.h"
+#include "cli/output_file.h"
 
 namespace dmaudit::cli {
 namespace {
 
 constexpr unsigned kBarWidth = 30;
 constexpr std::chrono::milliseconds kInterval{100};
-
-bool TerminalIsDumb() {
-  const char* terminal = std::getenv("TERM");
-  return terminal != nullptr && std::string_view(terminal) == "dumb";
-}
 
 }  // namespace
 

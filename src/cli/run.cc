@@ -98,8 +98,7 @@ bool UseColour(const Options& options) {
   // https://no-color.org: any non-empty value turns colour off.
   const char* no_colour = std::getenv("NO_COLOR");
   if (no_colour != nullptr && no_colour[0] != '\0') return false;
-  const char* terminal = std::getenv("TERM");
-  if (terminal == nullptr || std::string_view(terminal) == "dumb") return false;
+  if (std::getenv("TERM") == nullptr || TerminalIsDumb()) return false;
   return options.output.empty() && StdoutIsTerminal();
 }
 
