@@ -11,9 +11,9 @@ namespace {
 using namespace test;
 
 TEST_CASE("kdump: descriptors that a context holds in the same place are not mistaken") {
-  // 170 descriptors are read at a time, and 256 such groups are held.
+  // 170 descriptors are read at a time, and 1024 such groups are held.
   constexpr uint64_t kGroup = 170;
-  constexpr uint64_t kRound = 256 * kGroup;
+  constexpr uint64_t kRound = 1024 * kGroup;
   KdumpBuilder builder;
   builder.max_mapnr = kRound + 2 * kGroup;
   const std::vector<std::byte> common = Compress(PageCodec::kZlib, PatternPage(1));

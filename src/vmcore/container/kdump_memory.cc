@@ -20,8 +20,8 @@ constexpr uint32_t kFlagZstd = 0x20;
 
 // Descriptors are read in groups that fill about a page: neighbours are usually wanted next.
 constexpr uint64_t kGroup = 170;
-// 1 MiB at most, the descriptors of 170 MiB of RAM.
-constexpr uint64_t kHeldGroups = 256;
+// 4 MiB at most, the descriptors of 680 MiB of stored pages.
+constexpr uint64_t kHeldGroups = 1024;
 // When all of them are wanted: 64 KiB at a time.
 constexpr uint64_t kBulkGroup = 2730;
 
@@ -53,6 +53,15 @@ class KdumpMemory::Context : public DecodeContext {
  public:
   PageDecoder decoder;
   std::vector<std::byte> stored;  // compressed bytes of one page
+
+  // The last page of zeros that was read. Most of the memory of a machine is zeros, and a dump has
+  // them as one page to which all descriptors point, or as as many equal ones: they need not be
+  // unpacked again.
+  struct {
+    const Part* part = nullptr;
+    KdumpDescriptor descriptor;
+    std::vector<std::byte> stored;
+  } zeros;
 
   // Descriptors index * kGroup ... of a part.
   struct Group {
@@ -181,18 +190,26 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
       !(judged == ByteState::kTruncated && codec == PageCodec::kRaw)) {
     return unreadable(judged);
   }
+  // Reset() has zeroed the page.
+  if (part == own.zeros.part && descriptor == own.zeros.descriptor) return;
   if (*codec == PageCodec::kRaw) {
     const Result<size_t> got = part->source->ReadAt(FileOffset(descriptor.offset), page.bytes);
     if (!got) return unreadable(ByteState::kCorrupt);
     const uint32_t size = static_cast<uint32_t>(*got);
-    if (size < page_size) page.SetState(size, page_size - size, ByteState::kTruncated);
+    if (size < page_size) {
+      page.SetState(size, page_size - size, ByteState::kTruncated);
+    } else if (IsAllZero(page.bytes)) {
+      own.zeros = {part, descriptor, {}};
+    }
     return;
   }
   own.stored.resize(descriptor.size);
   const Result<size_t> got = part->source->ReadAt(FileOffset(descriptor.offset), own.stored);
   if (!got) return unreadable(ByteState::kCorrupt);
   if (*got < own.stored.size()) return unreadable(ByteState::kTruncated);
-  if (!own.decoder.Decode(*codec, own.stored, page.bytes)) unreadable(ByteState::kCorrupt);
+  if (descriptor.flags == own.zeros.descriptor.flags && own.stored == own.zeros.stored) return;
+  if (!own.decoder.Decode(*codec, own.stored, page.bytes)) return unreadable(ByteState::kCorrupt);
+  if (IsAllZero(page.bytes)) own.zeros = {part, descriptor, own.stored};
 }
 
 // The descriptors of stored frames, which come ascending, read many at a time.

@@ -27,6 +27,7 @@ struct KdumpDescriptor {
   static KdumpDescriptor Parse(std::span<const std::byte> raw, ByteOrder order);
   // Nothing when the flags name no codec or several.
   std::optional<PageCodec> codec() const;
+  friend bool operator==(const KdumpDescriptor&, const KdumpDescriptor&) = default;
 };
 
 // What the bitmaps and headers of a dump say about all of its pages. The parts of a split dump all
