@@ -35,7 +35,10 @@ int64_t LoadSigned(std::span<const std::byte> bytes, size_t offset) {
 // Record headers in ascending order, through one buffer.
 class HeaderReader {
  public:
-  explicit HeaderReader(const ByteSource& stream) : stream_(stream), buffer_(kLargeWindow) {}
+  explicit HeaderReader(const ByteSource& stream)
+      : stream_(stream),
+        buffer_(
+            static_cast<size_t>(std::clamp<uint64_t>(stream.size(), kSmallWindow, kLargeWindow))) {}
 
   // The header at `offset`, empty when the stream ends before its end. Valid until the next call.
   Result<std::span<const std::byte>> Read(uint64_t offset) {
@@ -46,7 +49,7 @@ class HeaderReader {
       const auto read = [&](size_t size) {
         return stream_.ReadAt(FileOffset(offset), std::span(buffer_).first(size));
       };
-      Result<size_t> got = read(small ? kLargeWindow : kSmallWindow);
+      Result<size_t> got = read(small ? buffer_.size() : kSmallWindow);
       // What fails can be what lies behind.
       if (!got) got = read(kRecordHeader);
       if (!got) return tl::unexpected<Error>(got.error());
