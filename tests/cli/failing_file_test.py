@@ -3,6 +3,7 @@
 a signal, never a byte that is not there."""
 
 import os
+import struct
 import subprocess
 import unittest
 
@@ -74,6 +75,24 @@ class FailingFileTest(CliTest):
                 file.fail(place, place + 512)
                 some += self.truthful(file.path, "Input/output error") is not None
             self.assertGreater(some, 0)
+
+    def test_a_bad_sector_in_a_page_bitmap_costs_the_pages_behind_it(self):
+        block, sub_blocks, bitmap_blocks = struct.unpack_from("<iiI", WHOLE, 428)
+        second = (1 + sub_blocks) * block + bitmap_blocks * block // 2
+        bad = 0x3000  # of its bytes
+        file = self.mounted(WHOLE)
+        file.fail(second + bad, second + bad + 512)
+        got = self.truthful(file.path, "kdump.bitmap-unreadable")
+        for pfn, (state, _) in KNOWN.items():
+            if pfn < bad * 8:
+                self.assertEqual(got[pfn][0], state)
+            elif state in ("data", "zero", "excluded"):
+                self.assertEqual(got[pfn][0], "corrupt")
+        ran = run("report", file.path)
+        self.assertEqual(ran.status, 3, ran)
+        self.assertIn("NOT COMPLETE", ran.out)
+        self.assertIn(f"page bitmaps: what is stored cannot be read from page frame {bad * 8:#x} on",
+                      " ".join(ran.out.split()))
 
     def test_the_reason_is_in_the_report(self):
         data = self.elf()

@@ -220,5 +220,47 @@ TEST_CASE("kdump: a failing device is a corrupt page, not the end") {
   CHECK(StateAt(*dump, AddressOf(1)) == ByteState::kCorrupt);
 }
 
+TEST_CASE("kdump: where a bitmap cannot be read, no page is known from there on") {
+  constexpr uint64_t kPiece = 4096;  // frames that are read together around a bad place
+  KdumpBuilder builder;
+  builder.max_mapnr = 5 * kPiece;
+  for (const uint64_t frame : {uint64_t{1}, kPiece, 2 * kPiece - 1, 2 * kPiece, 4 * kPiece}) {
+    builder.AddPage(frame, PatternPage(frame), PageCodec::kZlib);
+  }
+  builder.AddExcluded(2).AddExcluded(2 * kPiece + 1);
+  const KdumpImage image = builder.Build();
+  for (const bool second : {false, true}) {
+    CAPTURE(second);
+    const uint64_t bitmap = second ? image.bitmap2 : image.bitmap1;
+    auto source = std::make_shared<SparseSource>(image.bytes.size());
+    source->Write(0, image.bytes);
+    source->FailAt(bitmap + 2 * kPiece / 8 + 7);  // of the third piece
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenDump(source, "dump", sink);
+    REQUIRE(dump);
+    CHECK(Ids(sink) == "kdump.bitmap-unreadable");
+    CHECK(dump->info.incomplete);
+    for (const uint64_t frame : {uint64_t{1}, kPiece, 2 * kPiece - 1}) {
+      CHECK(ReadPageAt(*dump, AddressOf(frame)).bytes == PatternPage(frame));
+    }
+    CHECK(StateAt(*dump, AddressOf(2)) == ByteState::kExcluded);
+    CHECK(StateAt(*dump, AddressOf(3)) == ByteState::kAbsent);
+    // The second bitmap alone says which pages are stored where.
+    const ByteState behind = second ? ByteState::kCorrupt : ByteState::kData;
+    CHECK(StateAt(*dump, AddressOf(2 * kPiece)) == behind);
+    CHECK(StateAt(*dump, AddressOf(4 * kPiece)) == behind);
+    CHECK(StateAt(*dump, AddressOf(2 * kPiece + 1)) == ByteState::kCorrupt);
+    CHECK(StateAt(*dump, AddressOf(5 * kPiece - 1)) == ByteState::kCorrupt);
+    CHECK(StateAt(*dump, AddressOf(5 * kPiece)) == ByteState::kAbsent);
+  }
+  auto source = std::make_shared<SparseSource>(image.bytes.size());
+  source->Write(0, image.bytes);
+  source->FailAt(image.bitmap2);
+  DiagnosticSink sink;
+  const Result<Dump> none = OpenDump(source, "dump", sink);
+  REQUIRE_FALSE(none);
+  CHECK(none.error().message.find("page bitmap at 0x") != std::string::npos);
+}
+
 }  // namespace
 }  // namespace dmaudit

@@ -169,6 +169,12 @@ struct Bitmaps {
   std::optional<BitCount> count;
   bool agree = false;      // everything stored is RAM by the first bitmap
   bool unwritten = false;  // a stream lacks what is behind known()
+  bool failed = false;     // what is behind known() cannot be read
+
+  ByteState behind() const {
+    if (failed) return ByteState::kCorrupt;
+    return unwritten ? ByteState::kLost : ByteState::kTruncated;
+  }
 };
 
 struct LoadedBitmap {
@@ -205,7 +211,8 @@ Status LoadStored(const KdumpFile& file, Bitmaps& bitmaps) {
   if (!loaded) return tl::unexpected<Error>(loaded.error());
   bitmaps.stored = std::move(loaded->bits);
   bitmaps.unwritten = loaded->unwritten;
-  if (loaded->unwritten) return {};
+  bitmaps.failed = bitmaps.stored.failed();
+  if (loaded->unwritten || bitmaps.failed) return {};
   const bool left_out = loaded->written < header.max_mapnr;
   const bool whole = bitmaps.stored.known() == header.max_mapnr;
   if (!left_out && !whole) return {};
@@ -236,14 +243,24 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
     if (!first) return Within(file.path, first.error());
     known = std::min(known, first->bits.known());
     bitmaps.unwritten |= first->unwritten;
+    bitmaps.failed |= first->bits.failed();
     bitmaps.ram = std::make_unique<const PageBitmap>(std::move(first->bits));
+  }
+  if (bitmaps.stored.known() == 0 && bitmaps.stored.failed()) {
+    return Fail(ErrorCode::kIo, "{}: kdump page bitmap at {:#x}: cannot be read", file.path,
+                header.second_bitmap.value());
   }
   if (bitmaps.stored.known() == 0) {
     return Fail(ErrorCode::kMalformed, "{}: kdump page bitmap at {:#x}: not in {}", file.path,
                 header.second_bitmap.value(),
                 bitmaps.unwritten ? "a record of the stream" : "the file");
   }
-  if (bitmaps.unwritten) {
+  if (bitmaps.failed) {
+    sink.Incomplete(
+        "kdump.bitmap-unreadable",
+        "{}: kdump page bitmaps: what is stored cannot be read from page frame {:#x} on", file.path,
+        known);
+  } else if (bitmaps.unwritten) {
     sink.Incomplete("kdump.bitmap-unwritten",
                     "{}: kdump page bitmaps: no record of the stream says what is stored from page "
                     "frame {:#x} on",
@@ -324,6 +341,10 @@ Result<std::optional<BitCount>> CompareBitmaps(const KdumpFile& file, const Kdum
                     (bitmaps->ram == nullptr) == (want.ram == nullptr) &&
                     (want.ram == nullptr || *bitmaps->ram == *want.ram);
   if (same) return bitmaps->count;
+  if (bitmaps->failed || want.failed) {
+    return Fail(ErrorCode::kIo, "{}: kdump page bitmaps cannot be read",
+                (bitmaps->failed ? file : first).path);
+  }
   return Fail(ErrorCode::kMalformed,
               "{}: not a part of the same dump as {}: the page bitmaps differ", file.path,
               first.path);
@@ -366,7 +387,8 @@ Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) 
 
   Result<Bitmaps> bitmaps = LoadBitmaps(first, sink);
   if (!bitmaps) return tl::unexpected(bitmaps.error());
-  dump.info.incomplete = bitmaps->unwritten || bitmaps->stored.known() < header.max_mapnr;
+  dump.info.incomplete =
+      bitmaps->unwritten || bitmaps->failed || bitmaps->stored.known() < header.max_mapnr;
   uint32_t status = 0;
   for (KdumpFile& file : files) {
     status |= file.header.status;
@@ -389,8 +411,7 @@ Result<Dump> OpenKdumpFiles(std::vector<KdumpFile> files, DiagnosticSink& sink) 
   dump.info.incomplete |= served < bitmaps->stored.count();
   dump.memory = std::make_unique<KdumpMemory>(
       KdumpPages{header.block_size, header.order, header.max_mapnr, std::move(bitmaps->ram),
-                 std::move(bitmaps->stored), bitmaps->agree,
-                 bitmaps->unwritten ? ByteState::kLost : ByteState::kTruncated},
+                 std::move(bitmaps->stored), bitmaps->agree, bitmaps->behind()},
       parts);
   return dump;
 }

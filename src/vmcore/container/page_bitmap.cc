@@ -50,6 +50,8 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
   }
   if (bytes >= kLargeBitmap) bitmap.block_chunks_ = kLargeBlockChunks;
   Chunk words{};
+  // Of one read. After the first that fails, as little as can be lost with a bad place.
+  uint64_t most = UINT64_MAX;
   for (uint64_t done = 0; done < bytes;) {
     const uint64_t data = source.SkipHole(FileOffset(offset.value() + done)).value();
     done = std::max(done, (data - offset.value()) / kChunkBytes * kChunkBytes);
@@ -57,9 +59,18 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
     // Where most chunks will stay. Each is looked at in turn, and those before it need no more room
     // than they took.
     const std::span<std::byte> buffer = std::as_writable_bytes(bitmap.Room());
-    const size_t want = static_cast<size_t>(std::min<uint64_t>(bytes - done, buffer.size()));
+    const size_t want =
+        static_cast<size_t>(std::min({bytes - done, uint64_t{buffer.size()}, most}));
     const Result<size_t> got = source.ReadAt(FileOffset(offset.value() + done), buffer.first(want));
-    if (!got) return tl::unexpected(got.error());
+    if (!got && most == kChunkBytes) {
+      bitmap.known_ = done * 8;
+      bitmap.failed_ = true;
+      return bitmap;
+    }
+    if (!got) {
+      most = kChunkBytes;
+      continue;
+    }
     const auto filled = buffer.begin() + static_cast<ptrdiff_t>(*got);
     const size_t rest = (kChunkBytes - *got % kChunkBytes) % kChunkBytes;
     std::fill(filled, filled + static_cast<ptrdiff_t>(rest), std::byte{0});

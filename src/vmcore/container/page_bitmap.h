@@ -24,12 +24,14 @@ namespace dmaudit {
 class PageBitmap {
  public:
   // Reads `bits` bits (least significant bit first) at `offset`; bits beyond are ignored. Where the
-  // source does not have all of them, the bitmap ends before: see known().
+  // source does not have all of them, or cannot give them, the bitmap ends before: see known().
   static Result<PageBitmap> Load(const ByteSource& source, FileOffset offset, uint64_t bits);
 
   // How many bits could be read, from the first on. Whether those behind are set is not known, and
   // they are given as clear.
   uint64_t known() const { return known_; }
+  // Whether the bitmap ends there because reading failed.
+  bool failed() const { return failed_; }
 
   bool Test(uint64_t bit) const;
   // The number of set bits below `bit`.
@@ -121,6 +123,7 @@ class PageBitmap {
   uint64_t held_ = 0;  // number of the next chunk in `blocks_`
   uint64_t count_ = 0;
   uint64_t known_ = 0;
+  bool failed_ = false;
 };
 
 }  // namespace dmaudit
