@@ -37,6 +37,14 @@ std::string CleanSubject(const AuditResult& result) {
   return ranges.size() <= 34 ? fmt::format("{} ({})", subject, ranges) : subject;
 }
 
+// Devices with an entry, and those that have none because nothing translates them.
+std::string DeviceCount(const AuditResult& result) {
+  const std::string entries = Counted(result.devices.size(), "device");
+  if (result.filter || result.untranslated.empty()) return entries;
+  const std::string untranslated = Counted(result.untranslated.size(), "untranslated device");
+  return result.devices.empty() ? untranslated : fmt::format("{}, {}", entries, untranslated);
+}
+
 }  // namespace
 
 std::string VerdictLine(const AuditResult& result) {
@@ -61,10 +69,10 @@ std::string CertaintyLine(const AuditResult& result) {
   if (result.complete()) {
     uint64_t tables = 0;
     for (const AuditedDomain& domain : result.domains) tables += domain.table_pages;
-    return fmt::format(
-        "Complete{}: {}, {}, {}, {}; all {}was read", scope, Counted(result.units.size(), "unit"),
-        Counted(result.devices.size(), "device"), Counted(result.domains.size(), "domain"),
-        Counted(tables, "table page"), result.filter ? "" : "that was needed ");
+    return fmt::format("Complete{}: {}, {}, {}, {}; all {}was read", scope,
+                       Counted(result.units.size(), "unit"), DeviceCount(result),
+                       Counted(result.domains.size(), "domain"), Counted(tables, "table page"),
+                       result.filter ? "" : "that was needed ");
   }
   return fmt::format("NOT COMPLETE{}: {} could hide DMA into the crash kernel's memory", scope,
                      Counted(result.incomplete_because.size(), "gap"));

@@ -24,6 +24,16 @@ TEST_CASE("the first two lines of a clean audit speak of every device") {
   CHECK(CertaintyLine(result).starts_with("Complete: "));
 }
 
+TEST_CASE("devices that nothing translates are counted apart from those with an entry") {
+  AuditResult result = Clean();
+  result.untranslated = {{0, WhyUntranslated::kTranslationOff, 0}};
+  CHECK(CertaintyLine(result).starts_with("Complete: 0 units, 1 untranslated device, 0 domains"));
+  result.devices.resize(2);
+  CHECK(CertaintyLine(result).starts_with("Complete: 0 units, 2 devices, 1 untranslated device, "));
+  result.filter = ParseBdfFilter("0000:00:1f.3");
+  CHECK(CertaintyLine(result).find("untranslated") == std::string::npos);
+}
+
 TEST_CASE("an audit of chosen devices says so in both lines, and stays inside the width") {
   AuditResult result = Clean();
   result.filter = ParseBdfFilter("0000:00:1f.3");
