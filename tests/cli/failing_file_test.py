@@ -117,6 +117,19 @@ class FailingFileTest(CliTest):
             file.end_at(len(data) - 1)
             self.assertIn("[input.shrunk]", run("pages", "--crc32", file.path).err)
 
+    def test_a_server_that_is_gone_is_not_asked_for_every_page(self):
+        # Under NFS each request waits for the mount's time-outs.
+        data = bytes(range(1, 256)).ljust(256, b"\1") * 16 * 2048
+        file = self.mounted(data)
+        file.lose(len(data) // 2)
+        ran = run("pages", "--raw", "--crc32", "--format", "ndjson", file.path)
+        self.assertEqual(ran.status, 3, ran)
+        self.assertIn("[input.read-failed]", ran.err)
+        self.assertIn("Input/output error", ran.err)
+        self.assertGreater(file.failed, 0)
+        self.assertLess(file.failed, 100)
+        self.assertEqual({row["state"] for row in ran.rows()}, {"data", "corrupt"})
+
     def test_a_converted_page_that_could_not_be_read_is_not_data(self):
         data = self.elf()
         file = self.mounted(data)

@@ -4,6 +4,7 @@
     with FuseFile(folder, data) as file:      # OSError where it is not permitted
         file.fail(first, end)                 # reads of these bytes: EIO
         file.end_at(place)                    # reads give nothing from here on; the size stays
+        file.lose(place)                      # who reads from here on finds the server gone, for all and for good
 """
 
 import ctypes
@@ -26,6 +27,7 @@ class FuseFile:
         self.path = os.path.join(self.folder, "dump")
         self.bad = (0, 0)
         self.end = len(data)
+        self.lost_at, self.failed = None, None  # failed: how many requests since it is gone
         self.device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
         library = ctypes.CDLL(None, use_errno=True)
         options = f"fd={self.device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
@@ -50,6 +52,9 @@ class FuseFile:
     def end_at(self, place):
         self.end = place
 
+    def lose(self, place):
+        self.lost_at, self.failed = place, None
+
     def attributes(self, node):
         mode, size = (stat.S_IFDIR | 0o755, 0) if node == ROOT else (stat.S_IFREG | 0o644, len(self.data))
         return struct.pack("<6Q10I", node, size, 0, 0, 0, 0, 0, 0, 0, mode, 1, os.getuid(), os.getgid(), 0,
@@ -69,6 +74,13 @@ class FuseFile:
             if body.rstrip(b"\0") != b"dump":
                 return -errno.ENOENT, b""
             return 0, struct.pack("<4Q2I", FILE, 0, 0, 0, 0, 0) + self.attributes(FILE)
+        if opcode == READ and self.lost_at is not None and self.failed is None:
+            offset, size = struct.unpack_from("<8xQI", body)
+            if offset + size > self.lost_at:
+                self.failed = 0
+        if opcode in (GETATTR, READ) and self.failed is not None:
+            self.failed += 1
+            return -errno.EIO, b""
         if opcode == GETATTR:
             return 0, struct.pack("<Q2I", 0, 0, 0) + self.attributes(node)
         if opcode == OPEN:

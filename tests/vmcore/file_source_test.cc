@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <vector>
 
 namespace dmaudit {
 namespace {
@@ -45,6 +47,88 @@ TEST_CASE("reads come up short at the end, and only there") {
   CHECK((*source)->ReadAt(FileOffset(10), out).value() == 0);
   CHECK((*source)->ReadAt(FileOffset(uint64_t{1} << 63), out).value() == 0);
   CHECK((*source)->ReadAt(FileOffset(UINT64_MAX), out).value() == 0);
+}
+
+// A file of 20,000 bytes, zeros from 8000 on, whose server says that it ends at kServerEnd.
+constexpr uint64_t kServerEnd = 9000;
+
+Result<std::unique_ptr<FileSource>> OnServer(const std::string& path, FileSource::AskSize ask) {
+  WriteFile(path, std::string(8000, 'x') + std::string(12000, '\0'));
+  return FileSource::Adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC), path, ask);
+}
+
+std::string FaultsOf(const FileSource& source) {
+  DiagnosticSink sink;
+  source.ReportFaults(sink);
+  std::string ids;
+  for (const Diagnostic& diagnostic : sink.diagnostics()) ids += std::string(diagnostic.id) + " ";
+  return ids;
+}
+
+TEST_CASE("zeros behind the end that a file has on its server are no bytes of it") {
+  const Folder folder;
+  const auto source = OnServer(folder / "f", [](int) { return int64_t{kServerEnd}; });
+  REQUIRE(source);
+  std::vector<std::byte> out(20000);
+  const auto read = [&](uint64_t offset, size_t size) {
+    return (*source)->ReadAt(FileOffset(offset), std::span(out).first(size)).value();
+  };
+  CHECK(read(0, 8000) == 8000);  // no zero: nobody is asked
+  CHECK(read(100, 4000) == 4000);
+  CHECK(FaultsOf(**source) == "");
+  CHECK(read(0, 8192) == 8192);  // zeros of the file
+  CHECK(read(8500, 500) == 500);
+  CHECK(FaultsOf(**source) == "");
+  CHECK(read(8500, 501) == 500);
+  CHECK(FaultsOf(**source) == "input.shrunk ");
+  CHECK(read(0, 20000) == kServerEnd);
+  CHECK(read(kServerEnd, 100) == 0);
+  CHECK(read(16000, 100) == 0);
+}
+
+TEST_CASE(
+    "a file whose reads end with it is not asked for, a server that does not answer is told") {
+  const Folder folder;
+  std::vector<std::byte> out(100);
+  const auto local = OnServer(folder / "f", nullptr);
+  REQUIRE(local);
+  CHECK((*local)->ReadAt(FileOffset(16000), out).value() == 100);
+  const auto silent = OnServer(folder / "f", [](int) {
+    errno = ESTALE;
+    return int64_t{-1};
+  });
+  REQUIRE(silent);
+  CHECK((*silent)->ReadAt(FileOffset(0), out).value() == 100);
+  CHECK_FALSE((*silent)->ReadAt(FileOffset(16000), out));
+  CHECK_FALSE((*silent)->ReadAt(FileOffset(0), out));  // and is not asked again
+  CHECK(FaultsOf(**silent) == "input.read-failed ");
+}
+
+TEST_CASE("made-up zeros go on to the end of a page of the file, or of the read") {
+  std::vector<std::byte> bytes(12288, std::byte{1});
+  CHECK_FALSE(MayBeMadeUp(0, bytes));
+  CHECK_FALSE(MayBeMadeUp(0, {}));
+  for (const size_t zero :
+       {size_t{4094}, size_t{4095}, size_t{4096}, size_t{12286}, size_t{12287}}) {
+    CAPTURE(zero);
+    bytes[zero] = std::byte{0};
+    CHECK(MayBeMadeUp(0, bytes) == (zero == 4095 || zero == 12287));
+    CHECK(MayBeMadeUp(8192, bytes) == (zero == 4095 || zero == 12287));
+    CHECK(MayBeMadeUp(8193, bytes) == (zero == 4094 || zero == 12286 || zero == 12287));
+    bytes[zero] = std::byte{1};
+  }
+}
+
+TEST_CASE("the size now is that of the file, and local reads end with it") {
+  const Folder folder;
+  WriteFile(folder / "f", "0123456789");
+  const int fd = ::open((folder / "f").c_str(), O_RDONLY | O_CLOEXEC);
+  CHECK(SizeNow(fd) == 10);
+  CHECK(::truncate((folder / "f").c_str(), 4) == 0);
+  CHECK(SizeNow(fd) == 4);
+  ::close(fd);
+  CHECK(SizeNow(-1) == -1);
+  CHECK_FALSE(ReadsEndWithTheFile(-1));
 }
 
 TEST_CASE("a file that shrinks while it is open gives short reads") {

@@ -36,6 +36,11 @@ Result<std::unique_ptr<FileSource>> FileSource::Open(const std::string& path) {
 }
 
 Result<std::unique_ptr<FileSource>> FileSource::Adopt(int fd, const std::string& path) {
+  return Adopt(fd, path, ReadsEndWithTheFile(fd) ? nullptr : SizeNow);
+}
+
+Result<std::unique_ptr<FileSource>> FileSource::Adopt(int fd, const std::string& path,
+                                                      AskSize ask) {
   std::unique_ptr<FileSource> source(new FileSource(fd, 0, path));
   struct stat status {};
   if (::fstat(fd, &status) != 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));
@@ -47,6 +52,8 @@ Result<std::unique_ptr<FileSource>> FileSource::Adopt(int fd, const std::string&
   if (end < 0) return Fail(ErrorCode::kIo, "{}: {}", path, ErrnoText(errno));
   if (end == 0) return Fail(ErrorCode::kUnrecognised, "{}: is empty", path);
   source->size_ = static_cast<uint64_t>(end);
+  source->regular_ = S_ISREG(status.st_mode);
+  if (source->regular_) source->ask_ = ask;
   return source;
 }
 
@@ -62,29 +69,59 @@ Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) c
     // Also keeps a file that grows while it is read from changing its answers.
     const uint64_t at = offset.value() + done;
     if (at < offset.value() || at >= size_ || at > kMaxOffset) break;
+    if (const int error = gone_.load(std::memory_order_relaxed); error != 0) {
+      return Failed(at, error);
+    }
     const size_t want = static_cast<size_t>(std::min<uint64_t>(out.size() - done, size_ - at));
     const ssize_t got = ::pread(fd_, out.data() + done, want, static_cast<off_t>(at));
     if (got < 0) {
       if (errno == EINTR) continue;
-      Error error{ErrorCode::kIo,
-                  fmt::format("{}: reading at {:#x}: {}", path_, at, ErrnoText(errno))};
-      const std::scoped_lock guard(faults_.lock);
-      if (faults_.failed++ == 0) faults_.first = error.message;
-      return tl::unexpected<Error>(std::move(error));
+      const int error = errno;
+      // A bad place of a disk leaves the rest. Where the file's size cannot be had either, its
+      // server is gone or does not know it any more: each further read would wait for the mount's
+      // time-outs.
+      if (regular_ && SizeNow(fd_) < 0) gone_.store(error, std::memory_order_relaxed);
+      return Failed(at, error);
     }
     if (got == 0) {
-      const std::scoped_lock guard(faults_.lock);
-      faults_.ends_at = std::min(faults_.ends_at, at);
+      Ended(at);
       break;
     }
     done += static_cast<size_t>(got);
   }
+  if (ask_ == nullptr || !MayBeMadeUp(offset.value(), out.first(done))) return done;
+  const int64_t now = ask_(fd_);
+  if (now < 0) {
+    const int error = errno;
+    gone_.store(error, std::memory_order_relaxed);
+    return Failed(offset.value(), error);
+  }
+  const uint64_t there = static_cast<uint64_t>(now);
+  if (there < offset.value() + done) {
+    const uint64_t end = std::max(there, offset.value());
+    Ended(end);
+    done = static_cast<size_t>(end - offset.value());
+  }
   return done;
+}
+
+tl::unexpected<Error> FileSource::Failed(uint64_t at, int error) const {
+  Error failure{ErrorCode::kIo,
+                fmt::format("{}: reading at {:#x}: {}", path_, at, ErrnoText(error))};
+  const std::scoped_lock guard(faults_.lock);
+  if (faults_.failed++ == 0) faults_.first = failure.message;
+  return tl::unexpected<Error>(std::move(failure));
+}
+
+void FileSource::Ended(uint64_t at) const {
+  const std::scoped_lock guard(faults_.lock);
+  faults_.ends_at = std::min(faults_.ends_at, at);
 }
 
 FileOffset FileSource::SkipHole(FileOffset offset) const {
   constexpr uint64_t kMaxOffset = std::numeric_limits<off_t>::max();
   if (offset.value() >= size_ || offset.value() > kMaxOffset) return offset;
+  if (gone_.load(std::memory_order_relaxed) != 0) return offset;
   // Moves the descriptor's own position, which no read uses.
   const off_t data = ::lseek(fd_, static_cast<off_t>(offset.value()), SEEK_DATA);
   if (data >= 0) return FileOffset(std::min(static_cast<uint64_t>(data), size_));
@@ -94,9 +131,9 @@ FileOffset FileSource::SkipHole(FileOffset offset) const {
 }
 
 bool FileSource::IsWhole() const {
-  struct stat status {};
-  return ::fstat(fd_, &status) == 0 &&
-         (!S_ISREG(status.st_mode) || static_cast<uint64_t>(status.st_size) >= size_);
+  if (!regular_) return true;
+  const int64_t now = SizeNow(fd_);
+  return now >= 0 && static_cast<uint64_t>(now) >= size_;
 }
 
 void FileSource::ReportFaults(DiagnosticSink& sink) const {

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A ByteSource on a file or block device. Reads with pread(2) and never maps: a file that shrinks
-// under a mapping kills the process, under pread it is only a short read.
+// under a mapping kills the process, under pread it is only a short read. Over a network it can be
+// zeros that the client made up: a read that may hold such zeros asks the server for the size.
 #ifndef DMAUDIT_VMCORE_IO_FILE_SOURCE_H_
 #define DMAUDIT_VMCORE_IO_FILE_SOURCE_H_
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
 
 #include "vmcore/io/byte_source.h"
+#include "vmcore/io/file_end.h"
 
 namespace dmaudit {
 
@@ -19,6 +22,10 @@ class FileSource : public ByteSource {
   static Result<std::unique_ptr<FileSource>> Open(const std::string& path);
   // The same with a descriptor that is open already, and is closed with the source (or on error).
   static Result<std::unique_ptr<FileSource>> Adopt(int fd, const std::string& path);
+  // The same with `ask` for the size of the file now (as SizeNow() does) where a read may hold
+  // zeros that are not in the file; null: none does.
+  using AskSize = int64_t (*)(int fd);
+  static Result<std::unique_ptr<FileSource>> Adopt(int fd, const std::string& path, AskSize ask);
 
   ~FileSource() override;
   FileSource(const FileSource&) = delete;
@@ -41,13 +48,20 @@ class FileSource : public ByteSource {
 
   FileSource(int fd, uint64_t size, std::string path);
 
+  // Note what went wrong with a read.
+  tl::unexpected<Error> Failed(uint64_t at, int error) const;
+  void Ended(uint64_t at) const;
+
   // Whether the file still has the size that it was opened with.
   bool IsWhole() const;
 
   int fd_;
   uint64_t size_;
+  bool regular_ = false;
+  AskSize ask_ = nullptr;  // null where reads end with the file
   std::string path_;
   mutable Faults faults_;
+  mutable std::atomic<int> gone_ = 0;  // why nothing of the file can be had any more
 };
 
 }  // namespace dmaudit
