@@ -88,7 +88,8 @@ TEST_CASE("kdump: a header that makes no sense is one error that names the file"
 }
 
 TEST_CASE("kdump: other machines are named, and their pages told apart all the same") {
-  for (const std::string_view machine : {"aarch64", "i686", "s390x", "x86_65", "\x1b[31m"}) {
+  for (const std::string_view machine :
+       {"aarch64", "i686", "s390x", "x86_65", "unknown", "\x1b[31m"}) {
     KdumpBuilder builder = Base();
     builder.machine = machine;
     DiagnosticSink sink;
@@ -99,13 +100,15 @@ TEST_CASE("kdump: other machines are named, and their pages told apart all the s
     CHECK(StateAt(*dump, 6 * kTestPage) == ByteState::kExcluded);
     CHECK(Ids(sink) == "");
   }
-  KdumpBuilder builder = Base();
-  builder.machine = "";
-  DiagnosticSink sink;
-  const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
-  REQUIRE(dump);
-  CHECK(dump->info.machine == "x86_64");
-  CHECK(Ids(sink) == "kdump.machine");
+  for (const std::string_view machine : {"", "Unknown"}) {
+    KdumpBuilder builder = Base();
+    builder.machine = machine;
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+    REQUIRE(dump);
+    CHECK(dump->info.machine == "x86_64");
+    CHECK(Ids(sink) == "kdump.machine");
+  }
 }
 
 TEST_CASE("kdump: a descriptor that makes no sense costs its own page only") {

@@ -102,7 +102,8 @@ Status HeaderParser::ReadMain() {
 Status HeaderParser::CheckMachine() {
   const bool like_x86_64 = layout_.order == ByteOrder::kLittle && layout_.sub->word == 8 &&
                            header_.block_size == kX86PageSize;
-  if (header_.machine.empty()) {
+  // QEMU's code for dumps, built once for all targets (10.0), knows no name and writes "Unknown".
+  if (header_.machine.empty() || header_.machine == "Unknown") {
     header_.machine = like_x86_64 ? "x86_64" : header_.layout;
     sink_.Note("kdump.machine", "{}: kdump header names no machine, taken for {}", path_,
                header_.machine);
