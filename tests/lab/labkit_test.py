@@ -87,6 +87,15 @@ class Live(unittest.TestCase):
             changed[key][0][name] = "other"
             self.assertFalse(self.kcore(report=changed), name)
 
+    def test_containers_tell_the_same_machine(self):
+        def same(**changed):
+            return live.same_report("report.x", self.REPORT, json.dumps({**self.REPORT, **changed})).good
+
+        self.assertTrue(same(input={"path": "other"}, coverage={"pages_read": 8, "entries": 3}))
+        self.assertFalse(same(coverage={"pages_read": 7, "entries": 4}))
+        self.assertFalse(same(units=[]))
+        self.assertFalse(live.same_report("report.x", self.REPORT, '{"error": {"message": "no kernel"}}').good)
+
     def test_nothing_came_out(self):
         self.assertFalse(live.vmcore({}, "", 0, self.REPORT, self.ROWS).good)
         info = self.guest("kcore", 2, {}, []).replace("LAB live", "LAB dead")
@@ -296,6 +305,9 @@ class Matrix(unittest.TestCase):
         self.assertEqual(len(cells), len(set(cells)))
         self.assertTrue(all(reason for _, reason in matrix.impossible()))
         self.assertLessEqual(set(matrix.CI), set(cells))
+
+    def test_a_named_qemu_has_the_installed_firmware(self):
+        self.assertEqual(machine.launcher_of(Path("/a/qemu"))[:3], ["/a/qemu", "-L", "/usr/share/qemu"])
 
     def test_every_mode_case_size_and_road_is_run(self):
         cells = matrix.cells() + inherit.CELLS

@@ -147,25 +147,32 @@ class GuestMemory:
             path.unlink(missing_ok=True)
 
 
-class _LibraryLzo:
-    """LZO by liblzo2, which makedumpfile brings along; the oracle's own decoder confirms the first pages."""
+class _Library:
+    """A page decoder of a C library, which takes seconds where the oracle's in Python takes minutes; the oracle's own
+    confirms the first pages."""
 
     CONFIRMED = 200
 
-    def __init__(self, own):
-        self._own, self._left = own, self.CONFIRMED
-        self._library = ctypes.CDLL("liblzo2.so.2")
+    def __init__(self, own, decode):
+        self._own, self._decode, self._left = own, decode, self.CONFIRMED
 
     def __call__(self, data, want):
         out, size = ctypes.create_string_buffer(want), ctypes.c_size_t(want)
-        if self._library.lzo1x_decompress_safe(bytes(data), ctypes.c_size_t(len(data)), out, ctypes.byref(size),
-                                               None) != 0 or size.value != want:
+        if self._decode(bytes(data), ctypes.c_size_t(len(data)), out, ctypes.byref(size)) != 0 or size.value != want:
             return self._own(data, want)
         if self._left:
             self._left -= 1
             if self._own(data, want) != out.raw:
-                raise LabError("the oracle's LZO decoder and liblzo2 disagree")
+                raise LabError("the oracle's decoder and the library's disagree")
         return out.raw
+
+
+def _fast_codecs(codecs):
+    """The oracle's decoders of kdump-compressed pages; LZO by liblzo2, which makedumpfile brings along, snappy by
+    libsnappy."""
+    lzo = ctypes.CDLL("liblzo2.so.2").lzo1x_decompress_safe
+    return {**codecs, 2: _Library(codecs[2], lambda *words: lzo(*words, None)),
+            4: _Library(codecs[4], ctypes.CDLL("libsnappy.so.1").snappy_uncompress)}
 
 
 def compare_with_ram(path, memory, skip=lambda address: False):
@@ -176,7 +183,7 @@ def compare_with_ram(path, memory, skip=lambda address: False):
     dump = dumpfile.open_dump(str(path))
     codecs = getattr(dump, "CODECS", None)
     if codecs:  # a decoder in Python takes most of a minute for a whole dump
-        dump.CODECS = {**codecs, 2: _LibraryLzo(codecs[2])}
+        dump.CODECS = _fast_codecs(codecs)
     compared, different = 0, []
     for address in dump.pages():
         truth = memory.page(address)

@@ -53,6 +53,16 @@ def _machine(report):
     return kept
 
 
+def same_report(name, report, out):
+    """A dump of the same machine gives the same report, but for what tells of the file; `out` is its JSON."""
+    given = json.loads(out)
+    if "error" in given:
+        return Check(name, False, given["error"]["message"][:160])
+    ours, theirs = _machine(report), _machine(given)
+    wrong = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    return Check(name, not wrong, f"other {', '.join(wrong)}" if wrong else "the same report")
+
+
 def vmcore(said, info, status, report, rows):
     """/proc/vmcore itself gives what its copy gives, which gave `status`, `report` and `rows`."""
     found = _answers(said, info, "vmcore")

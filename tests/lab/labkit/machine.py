@@ -14,6 +14,10 @@ RMRR_SLOT = 4  # the NVMe disk
 HELD = "0000:00:0a.0"
 
 
+# Of the packages that tests/lab/install installs.
+FIRMWARE = ("/usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu")
+
+
 @dataclass(frozen=True)
 class Mode:
     """How the IOMMU is emulated and how Linux is told to use it."""
@@ -216,6 +220,11 @@ def machine_arguments(cell, folder, kernel, image, dmar_table=None, throttle=Non
         options.append("lab.nokexec")
     words += ["-kernel", kernel.vmlinuz, "-initrd", image, "-append", " ".join(options)]
     return words
+
+
+def launcher_of(qemu):
+    """The command that runs a QEMU that is not installed: with the firmware that is."""
+    return [str(qemu), *(word for folder in FIRMWARE for word in ("-L", folder))]
 
 
 def memory_bytes(cell):

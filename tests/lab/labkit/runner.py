@@ -14,6 +14,8 @@ from .cache import LabError
 from .checks import Check
 from .guest import Guest
 
+# What QEMU's kdump-* can be besides kdump-zlib: "raw" is not flattened, from 8.2 on.
+CODEC_FORMATS = ("lzo", "snappy", "raw-zlib", "raw-lzo", "raw-snappy")
 BOOT_SECONDS = 600
 CAPTURE_SECONDS = 600
 
@@ -21,8 +23,10 @@ CAPTURE_SECONDS = 600
 class Run:
     """One boot and what came of it."""
 
-    def __init__(self, cell, tool, thorough=False, refresh=False):
+    def __init__(self, cell, tool, thorough=False, refresh=False, qemu=None):
+        """`qemu` is a program to run instead of the one that the mode is made for."""
         self.cell = cell
+        self.qemu = qemu
         self.mode = machine.MODES[cell.mode]
         self.tool = tool
         self.thorough = thorough
@@ -58,6 +62,8 @@ class Run:
                 disk.truncate(machine.memory_bytes(self.cell) + (64 << 20))
 
     def _launcher(self):
+        if self.qemu:
+            return machine.launcher_of(self.qemu)
         return qemu10.launcher() if self.mode.qemu == "trixie" else None
 
     def _firmware_table(self, image):
@@ -67,7 +73,7 @@ class Run:
         # The table names every device.
         shape = [value for option, value in zip(words, words[1:])
                  if option in ("-device", "-machine", "-cpu", "-m")]
-        key = cache.digest(self.mode.qemu, *shape)
+        key = cache.digest(self.qemu or self.mode.qemu, *shape)
 
         def ask(temporary):
             # Logs of its own: the real boot's must start empty.
@@ -138,13 +144,12 @@ class Run:
             has = guest.qmp.command("query-dump-guest-memory-capability")["formats"]
             part = {"begin": 256 << 20, "length": 128 << 20}
             formats += [("paging", {"paging": True}), ("part", part), ("part-paging", {"paging": True, **part})]
-            formats += [(form, {"format": f"kdump-{form}"}) for form in ("lzo", "snappy", "raw-zlib", "raw-lzo", "raw-snappy")
-                        if f"kdump-{form}" in has]
+            formats += [(form, {"format": f"kdump-{form}"}) for form in CODEC_FORMATS if f"kdump-{form}" in has]
         for suffix, options in formats:
             path = self.folder / f"{name}.{suffix}"
             guest.qmp.command("dump-guest-memory", timeout=900, **{"paging": False, "protocol": f"file:{path}", **options})
             path.chmod(0o644)
-            if suffix not in ("elf", "zlib"):
+            if suffix not in ("elf", "zlib", *CODEC_FORMATS):
                 self.further[f"{name}-{suffix}"] = [path]
                 continue
             if suffix == "zlib":
@@ -249,6 +254,7 @@ class Run:
                 reason = error.splitlines()[-1][:120] if error else ""
                 yield Check(found.name, found.good and other_status == row_status,
                             f"{found.detail}, exit {other_status} {reason}".strip())
+                yield live.same_report(f"report.{name}", report, self._ask("report", "-q", path, "--format", "json")[1])
         if mode.translates:
             yield from ways.roads(self._ask, first, said, report)
             yield from ways.acpi_table(self._ask, first, said, self.folder, report)
@@ -366,6 +372,6 @@ class Run:
             path.unlink()
         shutil.rmtree(self.folder / "early", ignore_errors=True)
         if not keep:
-            for path in self.containers.values():
+            for path in (*self.containers.values(), *(file for files in self.further.values() for file in files)):
                 path.unlink(missing_ok=True)
         self._claim.close()
