@@ -133,11 +133,21 @@ class GuestMemory:
 
     def page(self, address):
         """One page, None where there is no RAM."""
+        return self._read(address, PAGE)
+
+    def read(self, address, length):
+        """So many bytes of RAM; raises LabError where it has not all of them."""
+        data = self._read(address, length)
+        if data is None or len(data) != length:
+            raise LabError(f"guest RAM has not {length:#x} bytes at {address:#x}")
+        return data
+
+    def _read(self, address, length):
         for start, size, path in self.parts:
             if start <= address < start + size:
                 if path not in self._open:
                     self._open[path] = os.open(path, os.O_RDONLY)
-                return os.pread(self._open[path], PAGE, address - start)
+                return os.pread(self._open[path], length, address - start)
         return None
 
     def remove(self):

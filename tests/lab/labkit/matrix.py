@@ -96,7 +96,7 @@ _TRUTHS = (
     ("1, QEMU's trace", ("trace", "registers")),
     ("2, the kernel's debugfs", ("debugfs",)),
     ("3, sysfs and /proc", ("sysfs", "reservation", "crash kernel loaded", "guest", "held", "vfio")),
-    ("4, the Python walker, and containers among each other", ("oracle", "mappings", "container", "report")),
+    ("4, the Python walker, and containers among each other", ("oracle", "mappings", "container", "report", "image")),
     ("5, guest RAM", ("ram", "pages")),
     ("the driver's records of its domains, and the tables", ("views",)),
     ("firmware's own DMAR table, beside the kernel's copies of it", ("acpi-dmar",)),

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import time
 
-from . import acpi, cache, checks, debugfs, debugfs_module, dumps, initramfs, live, machine, qemu10, suites, trace, ways
+from . import (acpi, cache, checks, debugfs, debugfs_module, dumps, images, initramfs, live, machine, qemu10, suites,
+               trace, ways)
 from .cache import LabError
 from .checks import Check
 from .guest import Guest
@@ -263,7 +264,9 @@ class Run:
         if cell.road == "hung":
             yield from ways.second_kernel(self._ask, first, report)
         yield from self._ram(mappings, checks.ram_ranges(said))
-        yield from self._proofs(truth, report, rows, said, busy)
+        of_memory = images.Checks(self._ask, self.folder, self.memory, checks.ram_ranges(said), self.thorough)
+        yield from of_memory.run(images.Answers(status, report, row_status, rows))
+        yield from self._proofs(truth, report, rows, said, busy, of_memory)
 
     def _ram(self, mappings, ranges):
         """Guest RAM against the containers.
@@ -313,7 +316,7 @@ class Run:
                      + (f": {different[0]:#x}" if different else "")
                      + "".join(f", {count} {state}" for state, count in sorted(states.items())))
 
-    def _proofs(self, truth, report, rows, said, busy):
+    def _proofs(self, truth, report, rows, said, busy, of_memory):
         """The checks above must fail when one answer is changed."""
         planted = []
 
@@ -360,6 +363,8 @@ class Run:
             planted.append(("reservation", broken))
             if all(check.good for check in checks.reservation(said, broken)):
                 missed.append("reservation")
+        planted.extend(("image", index) for index in range(of_memory.planted))
+        missed += of_memory.missed
         yield Check("checks can fail", bool(planted) and not missed,
                     f"{len(planted)} planted defects" + (f", not noticed: {missed}" if missed else " noticed"))
 
