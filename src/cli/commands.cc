@@ -61,6 +61,8 @@ std::span<const Command> Commands() {
             "part, every page with the bytes or the state that it has.",
         .formats = {"kdump", "elf"},
         .audit_options = false,
+        .discovery_options = false,
+        .which_option = true,
         .output_required = true,
         .codec_option = true},
        RunConvert},

@@ -23,6 +23,12 @@ constexpr uint64_t kMaxReadLength = uint64_t{16} << 20;
 // Far more than pays; a typing error must not start a million threads.
 constexpr uint64_t kMaxJobs = 256;
 
+void DescribeWhich(po::options_description& options) {
+  options.add_options()("which", po::value<std::string>()->value_name("crashed|capture|ADDRESS"),
+                        "of several kernels in the dump the one that crashed, the one that was "
+                        "started to save it, or the one whose VMCOREINFO text is at ADDRESS (hex)");
+}
+
 // What is known of the kernel and its units beside the dump; InterpretDiscovery reads it.
 void DescribeDiscovery(po::options_description& options) {
   auto add = options.add_options();
@@ -37,9 +43,7 @@ void DescribeDiscovery(po::options_description& options) {
                   "in front ({})",
                   DescribeRoads())
           .c_str());
-  add("which", po::value<std::string>()->value_name("crashed|capture|ADDRESS"),
-      "of several kernels in the dump the one that crashed, the one that was started to save it, "
-      "or the one whose VMCOREINFO text is at ADDRESS (hex)");
+  DescribeWhich(options);
   add("vmlinux", po::value<std::string>()->value_name("FILE"),
       "vmlinux or debug file of the kernel: its symbols and DWARF go before what the dump holds");
   add("force-vmlinux", "use it even though it is of another kernel");
@@ -60,7 +64,11 @@ po::options_description Describe(const CommandSyntax& syntax) {
     add("slot,s", po::value<std::string>()->value_name("[[SEG:]BUS:]DEV.FN"),
         "only these devices, as for lspci -s");
   }
-  if (syntax.discovery_options) DescribeDiscovery(options);
+  if (syntax.discovery_options) {
+    DescribeDiscovery(options);
+  } else if (syntax.which_option) {
+    DescribeWhich(options);
+  }
   if (syntax.name == "report") {
     add("fail-on", po::value<std::string>()->value_name("critical|warning|never"),
         "least severity that makes the exit status 1 (default critical)");
@@ -79,7 +87,9 @@ po::options_description Describe(const CommandSyntax& syntax) {
   }
   if (syntax.crc32_option || syntax.codec_option) {
     add("jobs,j", po::value<std::string>()->value_name("N"),
-        "threads that work on pages (default: one for each processor)");
+        syntax.crc32_option ? "with --crc32: threads that work on pages (default: one for each "
+                              "processor)"
+                            : "threads that work on pages (default: one for each processor)");
   }
   if (!syntax.formats.empty()) {
     std::string names;
@@ -92,8 +102,10 @@ po::options_description Describe(const CommandSyntax& syntax) {
   add("output,o", po::value<std::string>()->value_name("FILE"),
       syntax.output_required ? "the file to write, complete or not at all"
                              : "write there instead of standard output, complete or not at all");
-  add("color", po::value<std::string>()->value_name("auto|always|never"),
-      "colour the text (default auto: on a terminal)");
+  if (syntax.brief) {
+    add("color", po::value<std::string>()->value_name("auto|always|never"),
+        "colour the text (default auto: on a terminal)");
+  }
   add("spool-dir", po::value<std::string>()->value_name("DIR"),
       "where a dump that comes through a pipe is kept meanwhile (default $TMPDIR or /var/tmp)");
   add("spool-limit", po::value<std::string>()->value_name("SIZE"),
@@ -257,6 +269,9 @@ Status InterpretPages(const CommandSyntax& syntax, const po::variables_map& valu
   }
   options.crc32 = values.count("crc32") != 0;
   if (values.count("jobs") != 0) {
+    if (syntax.crc32_option && !options.crc32) {
+      return tl::unexpected<Error>(Usage("-j: without --crc32 no page is decoded"));
+    }
     const std::string& text = values["jobs"].as<std::string>();
     const std::optional<uint64_t> jobs = ParseDecimal(text);
     if (!jobs || *jobs < 1 || *jobs > kMaxJobs) {

@@ -56,7 +56,8 @@ struct CommandSyntax {
   std::vector<std::string> formats;  // the first is the default; empty: no --format
   bool audit_options = true;         // --crashkernel, -s
   bool discovery_options = true;     // --unit, --root, --roads, --which, --vmlinux, ...
-  bool brief = false;                // a text report of which -q leaves the first two lines
+  bool which_option = false;         // of these only --which
+  bool brief = false;                // a text report: --color, and -q leaves the first two lines
   bool output_required = false;
   bool crc32_option = false;      // --crc32, -j
   bool codec_option = false;      // --codec, -j

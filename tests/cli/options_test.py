@@ -204,6 +204,7 @@ class UsageTest(CliTest):
                                      ("--slot", ("report", "mappings", "inherit")),
                                      ("--capture-cmdline", ("inherit",)),
                                      ("--fail-on", ("report",)),
+                                     ("--color", ("report", "inherit")),
                                      ("--format", ("report", "mappings", "inherit", "info"))):
                     self.assertEqual(own in ran.out, command in holders, (command, own))
 
@@ -241,12 +242,39 @@ class UsageTest(CliTest):
             (["pages", "--which", "capture", dump], "--which"),
             (["read", "--root", "1000", dump, "0"], "--root"),
             (["--format", "json", "--format", "text", dump], "format"),
+            (["pages", "-j", "2", dump], "-j"),
+            (["convert", "--crc32", dump, "-o", "x"], "--crc32"),
         ]
         for arguments, word in cases:
             with self.subTest(arguments):
                 ran = run(*arguments)
                 self.cannot_run(ran, word)
                 self.assertEqual(ran.out, "", ran)
+
+    def test_what_does_nothing_is_refused(self):
+        folder, dump = self.scratch(), fixture(CLEAN)
+        for option in ("--unit=dmar0,0,0,0,1000", "--root=1000", "--roads=no-dwarf", "--vmlinux=x",
+                       "--acpi-dmar=x", "--debuginfod", "--crashkernel=0-1", "--color=never"):
+            name = option.split("=")[0]
+            with self.subTest(option):
+                self.cannot_run(run("convert", option, dump, "-o", "out", cwd=folder), name)
+                self.no_leftovers(folder)
+        for command in ("mappings", "info", "pages", "read", "distill"):
+            with self.subTest(command):
+                self.cannot_run(run(command, "--color=never", dump, "1000", "-o", "out",
+                                    cwd=folder), "--color")
+
+    def test_a_kernel_that_is_not_there_is_no_wish_of_a_copy(self):
+        folder, dump = self.scratch(), fixture(CLEAN)
+        for kind in ("kdump", "elf"):
+            for which in ("123000", "capture"):
+                with self.subTest(which, format=kind):
+                    self.cannot_run(run("convert", "--format", kind, "--which", which, dump, "-o",
+                                        "out", cwd=folder), CLEAN)
+                    self.no_leftovers(folder)
+            ran = run("convert", "--format", kind, "--which=crashed", dump, "-o", "out", cwd=folder)
+            self.assertEqual((ran.status, ran.err), (0, ""), ran)
+            (folder / "out").unlink()
 
     def test_nothing_given_shows_the_overview_as_an_error(self):
         ran = run()
