@@ -35,8 +35,8 @@ void CatchInterrupts() {
 }
 
 // What the header of a kdump file says beside the notes. A container that has no such header gets
-// it from the kernel in the dump, or does without.
-KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
+// it from the kernel in the dump, or does without unless the user names a kernel.
+Result<KdumpDescription> HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
   KdumpDescription header;
   header.release = dump.info.release;
   header.version = dump.info.version;
@@ -50,7 +50,9 @@ KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
   DiagnosticSink unheard;  // of a kernel, not of the conversion
   MemorySession session(*dump.memory);
   const Result<MachineState> machine = DiscoverMachine(dump, session, unheard, discovery);
+  if (!machine && discovery.which) return tl::unexpected<Error>(machine.error());
   if (!machine) return header;
+  if (header.machine.empty()) header.machine = "x86_64";  // others are not read
   const KernelIdentity& kernel = machine->identity;
   if (header.release.empty()) header.release = kernel.release.value_or("");
   if (header.version.empty()) header.version = kernel.version.value_or("");
@@ -59,14 +61,17 @@ KdumpDescription HeaderOf(const Dump& dump, const DiscoveryOptions& discovery) {
   return header;
 }
 
-// Virtual addresses from the kernel's page tables, or else as the original has them.
-ElfDescription ElfOf(const Dump& dump, const DiscoveryOptions& discovery) {
+// Virtual addresses from the kernel's page tables, or else, unless the user names a kernel, as the
+// original has them.
+Result<ElfDescription> ElfOf(const Dump& dump, const DiscoveryOptions& discovery) {
   ElfDescription elf;
   elf.machine = dump.info.machine;
   VirtualLayout layout = VirtualLayoutOf(dump.info);
   DiagnosticSink unheard;  // of a kernel, not of the conversion
   MemorySession session(*dump.memory);
-  if (const auto choice = FindKernel(dump, session, discovery.which, unheard)) {
+  const Result<KernelChoice> choice = FindKernel(dump, session, discovery.which, unheard);
+  if (!choice && discovery.which) return tl::unexpected<Error>(choice.error());
+  if (choice) {
     const VirtualLayout found = FindVirtualLayout(session, choice->kernel.tables.root);
     if (found.direct_map) layout.direct_map = found.direct_map;
     if (!layout.image) layout.image = found.image;
@@ -74,6 +79,16 @@ ElfDescription ElfOf(const Dump& dump, const DiscoveryOptions& discovery) {
   elf.direct_map = layout.direct_map;
   elf.image = layout.image;
   return elf;
+}
+
+// Whether opening the dump found a gap that its pages and their states do not show: taken from a
+// running machine, segments that disagree, notes cut. The copy says so by the mark of an incomplete
+// dump, or else it would be judged whole. That a list of erased symbols comes along says itself.
+bool HasGap(const DiagnosticSink& sink) {
+  return std::ranges::any_of(sink.diagnostics(), [](const Diagnostic& diagnostic) {
+    return diagnostic.effect == Effect::kIncomplete && diagnostic.id != "kdump.erased" &&
+           diagnostic.id != "elf.erased";
+  });
 }
 
 void Report(const ConvertSummary& summary, DiagnosticSink& sink) {
@@ -110,8 +125,9 @@ Result<int> Finish(const auto& summary, const Dump& dump, Progress& progress, Di
 
 Result<int> RunConvert(const CommandSyntax&, const Options& options) {
   DiagnosticSink sink;
-  const Result<Dump> dump = OpenOneDump(options, sink);
+  Result<Dump> dump = OpenOneDump(options, sink);
   if (!dump) return tl::unexpected<Error>(dump.error());
+  dump->info.incomplete |= HasGap(sink);
   CatchInterrupts();
   Progress progress(!options.quiet);
   const unsigned threads = options.jobs.value_or(AvailableThreads());
@@ -120,10 +136,13 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
       progress.Update(done, total);
       return !g_interrupted;
     };
-    return Finish(
-        ConvertToElf(*dump, ElfOf(*dump, options.audit.discovery), {threads, show}, options.output),
-        *dump, progress, sink, options);
+    Result<ElfDescription> elf = ElfOf(*dump, options.audit.discovery);
+    if (!elf) return Within(options.paths[0], elf.error());
+    return Finish(ConvertToElf(*dump, *std::move(elf), {threads, show}, options.output), *dump,
+                  progress, sink, options);
   }
+  Result<KdumpDescription> header = HeaderOf(*dump, options.audit.discovery);
+  if (!header) return Within(options.paths[0], header.error());
   const uint64_t page_size = dump->memory->page_size();
   KdumpOptions kdump = options.kdump;
   kdump.threads = threads;
@@ -131,9 +150,8 @@ Result<int> RunConvert(const CommandSyntax&, const Options& options) {
     progress.Update(done * page_size, total * page_size);
     return !g_interrupted;
   };
-  return Finish(
-      ConvertToKdump(*dump, HeaderOf(*dump, options.audit.discovery), kdump, options.output), *dump,
-      progress, sink, options);
+  return Finish(ConvertToKdump(*dump, *std::move(header), kdump, options.output), *dump, progress,
+                sink, options);
 }
 
 }  // namespace dmaudit::cli

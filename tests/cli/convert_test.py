@@ -9,6 +9,18 @@ from support import CliTest, NAMES, fixture, golden_rows, run
 CODECS = ("zstd", "zlib", "lzo", "snappy", "raw")
 
 
+def elf(loads, note=b""):
+    """An ELF vmcore; loads are (physical, size in the header, bytes of the file)."""
+    ident = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
+    segments = [(4, 0, len(note), note), *((1, at, size, data) for at, size, data in loads)]
+    offset, table, body = 64 + 56 * len(segments), b"", b""
+    for kind, at, size, data in segments:
+        table += struct.pack("<IIQQQQQQ", kind, 7, offset + len(body), 0, at, size, size, 0)
+        body += data
+    return ident + struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, len(segments),
+                               0, 0, 0) + table + body
+
+
 def pages(path):
     return run("pages", "-q", "--crc32", path).out
 
@@ -78,6 +90,42 @@ class ConvertTest(CliTest):
             status = run(folder / "out").status
             self.assertNotEqual(status, 0)
             self.assertEqual(status, run(folder / "cut").status)
+
+    def test_a_gap_that_no_page_shows_stays_one(self):
+        # LiME: memory of a running machine. The copy of it must not be judged whole.
+        folder = self.scratch()
+        (folder / "lime").write_bytes(struct.pack("<IIQQQ", 0x4c694d45, 1, 0x1000, 0x1fff, 0) +
+                                      bytes(range(256)) * 16)
+        for kind in ("kdump", "elf"):
+            with self.subTest(kind):
+                self.assertEqual(run("convert", folder / "lime", "--format", kind, "-o",
+                                     folder / "out").status, 3)
+                ran = run("pages", folder / "out")
+                self.assertEqual(ran.status, 3, ran)
+                self.assertIn(f"[{kind}.incomplete]", ran.err)
+                self.assertEqual(pages(folder / "out"), pages(folder / "lime"))
+
+    def test_erased_data_stay_named_and_nothing_else(self):
+        folder, text = self.scratch(), b"erase jiffies size 8\n\0\0\0"
+        note = struct.pack("<III", 10, len(text), 0) + b"ERASEINFO\0\0\0" + text
+        (folder / "core").write_bytes(elf([(0x1000, 0x1000, b"X" * 0x1000)], note))
+        for path in (folder / "core", folder / "kdump", folder / "elf"):
+            if path.name != "core":
+                run("convert", folder / "core", "--format", path.name, "-o", path)
+            with self.subTest(path.name):
+                ran = run("pages", path)
+                self.assertEqual(ran.status, 3, ran)
+                self.assertRegex(ran.err, r"\A.*\[(elf|kdump)\.erased\]\n\Z")
+
+    def test_more_damage_than_the_file_justifies(self):
+        # A descriptor for each of 2^28 pages would be 6 GB.
+        folder = self.scratch()
+        (folder / "core").write_bytes(elf([(0x1000, 1 << 40, b"X" * 0x1000)]))
+        self.cannot_run(run("convert", "-q", folder / "core", "-o", folder / "out"), "--format elf")
+        self.no_leftovers(folder, "core")
+        ran = run("convert", folder / "core", "--format", "elf", "-o", folder / "out")
+        self.assertEqual(ran.status, 3, ran)
+        self.assertEqual(run("pages", folder / "out").out, run("pages", folder / "core").out)
 
     def test_usage(self):
         folder = self.scratch()

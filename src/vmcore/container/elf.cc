@@ -361,7 +361,15 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
   if (flags_are_makedumpfiles && (header->flags & kElfIncomplete) != 0) {
     dump.info.incomplete = true;
     sink.Incomplete("elf.incomplete",
-                    "{}: the dump says that its writer ran out of space, pages are missing", path);
+                    "{}: the dump says that it is incomplete: its writer stopped early, or it is a "
+                    "copy of a dump with gaps",
+                    path);
+  }
+  if (HasNote(dump, "ERASEINFO")) {
+    sink.Incomplete("elf.erased",
+                    "{}: makedumpfile --config erased data: what is listed in ERASEINFO is not "
+                    "what the machine's memory held",
+                    path);
   }
   Result<SegmentMap> segments = MapSegments(*source, path, *header, *survey, live, dump, sink);
   if (!segments) return tl::unexpected(segments.error());

@@ -100,7 +100,9 @@ bool CheckEnd(const KdumpFile& file, uint64_t stored_pages, DiagnosticSink& sink
             fmt::format("pages reach to {:#x}, the file ends at {:#x}", end, source.size()));
   }
   if ((header.status & kKdumpIncomplete) != 0) {
-    missing("kdump.incomplete", "the dump says that it is incomplete, pages are missing");
+    missing("kdump.incomplete",
+            "the dump says that it is incomplete: its writer stopped early, or it is a copy of a "
+            "dump with gaps");
   } else if (written < descriptors_end) {
     missing("kdump.lost-pages",
             fmt::format("page descriptors at {:#x} are in no record of the stream: the pages that "

@@ -168,6 +168,29 @@ class DumpContent : public KdumpContent {
   mutable std::atomic<uint64_t> filled_in_part_ = 0;
 };
 
+// An ELF header of 100 bytes can claim 2^50 pages that are cut off, and each takes a descriptor
+// here. As many as a page bitmap of the file's own size could stand for, and room for any small
+// file.
+Status CheckDamage(const Dump& dump) {
+  constexpr uint64_t kLeast = uint64_t{1} << 20;
+  const uint64_t most =
+      dump.info.file_size < UINT64_MAX / 16 ? kLeast + dump.info.file_size * 8 : UINT64_MAX;
+  uint64_t damaged = 0;
+  dump.memory->VisitStates([&](PhysRange range, ByteState state) {
+    StateSet states;
+    states.Add(state);
+    if (states.Damage()) {
+      damaged += (range.last.value() - range.first.value()) / dump.memory->page_size() + 1;
+    }
+    return damaged <= most;
+  });
+  if (damaged <= most) return {};
+  return Fail(ErrorCode::kLimit,
+              "more than {} pages are lost or damaged, which a file of this size does not justify: "
+              "--format elf has no such limit",
+              most);
+}
+
 }  // namespace
 
 Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
@@ -179,6 +202,9 @@ Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
   // makedumpfile leaves out again, of all pages, what the level says. Without a word of the
   // original's filter it must not.
   header.dump_level = dump.info.dump_level.value_or(0);
+  if (const Status few = CheckDamage(dump); !few) {
+    return Within(dump.info.paths.empty() ? path : dump.info.paths[0], few.error());
+  }
   Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
   if (!file) return tl::unexpected(file.error());
   DumpContent content(dump);
