@@ -97,6 +97,27 @@ TEST_CASE("every state comes out as it went in, with every codec and any number 
   }
 }
 
+TEST_CASE("the name of a 32-bit machine does not make a copy's headers 32 bits wide") {
+  const TempDir dir;
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(EveryState().Build().bytes, sink);
+  REQUIRE(dump);
+  for (const char* machine : {"ppc", "s390", "armv7l", "i686", "s390x", "mips"}) {
+    CAPTURE(machine);
+    for (const uint32_t level : {0u, 1u, 31u}) {
+      Result<Dump> original = OpenBytes(EveryState().Build().bytes, sink);
+      REQUIRE(original);
+      original->info.dump_level = level;
+      original->notes.clear();
+      KdumpDescription header;
+      header.machine = machine;
+      REQUIRE(ConvertToKdump(*original, header, {}, dir.File("out")));
+      DiagnosticSink again;
+      CheckSame(*dump, *OpenBack(dir.File("out"), again));
+    }
+  }
+}
+
 TEST_CASE("the level of the filter is the original's: makedumpfile applies it again") {
   const TempDir dir;
   const auto level_of = [&](const std::vector<std::byte>& bytes) {

@@ -172,7 +172,8 @@ class LayoutScore {
     if (layout_.U32(sub, at.dump_level) <= kMaxKdumpDumpLevel) score += 1;
     if (version >= 6 &&
         std::min<uint64_t>(layout_.U64(sub, at.max_mapnr_64), UINT32_MAX) == max_mapnr) {
-      score += 3;
+      // Said twice: more than a name, which a copy keeps whatever headers it has.
+      score += 6;
     }
     if (Inside(layout_.U64(sub, at.offset_vmcoreinfo), layout_.Long(sub, at.size_vmcoreinfo), begin,
                end)) {
