@@ -13,6 +13,7 @@ Result<int> RunInfo(const CommandSyntax&, const Options& options) {
   InfoReport info;
   info.input = dump->info;
   info.states = CountPageStates(*dump->memory);
+  ReportDamage(info.states.pages, sink);
   MemorySession session(*dump->memory);
   Result<MachineState> machine = DiscoverMachine(*dump, session, sink, options.audit.discovery);
   if (!machine && machine.error().code == ErrorCode::kUsage) {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <array>
+
 #include "base/ordered_work.h"
 #include "cli/commands.h"
 #include "cli/output_file.h"
@@ -23,11 +25,13 @@ Result<int> RunPages(const CommandSyntax&, const Options& options) {
   if (!dump) return tl::unexpected<Error>(dump.error());
   OutputFile out(options.output);
   const std::unique_ptr<PageRowWriter> rows = MakePageRowWriter(options.format, out);
+  std::array<uint64_t, kByteStateCount> pages{};
   if (options.crc32) {
     const DigestSummary summary =
         VisitPageDigests(*dump->memory, options.jobs.value_or(AvailableThreads()),
                          MaxUnknownRows(dump->info), [&](const PageDigest& digest) {
                            rows->Page(digest);
+                           ++pages[static_cast<unsigned>(digest.state)];
                            return out.ok();
                          });
     if (summary.not_whole != 0) {
@@ -42,9 +46,12 @@ Result<int> RunPages(const CommandSyntax&, const Options& options) {
   } else {
     dump->memory->VisitStates([&](PhysRange range, ByteState state) {
       rows->Range(range, state);
+      pages[static_cast<unsigned>(state)] +=
+          (range.last.value() - range.first.value()) / dump->memory->page_size() + 1;
       return out.ok();
     });
   }
+  ReportDamage(pages, sink);
   ReportReadFaults(*dump, sink);
   PrintDiagnostics(sink, options);
   const Status written = out.Close();

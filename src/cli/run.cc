@@ -93,6 +93,13 @@ tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const Di
   return Within(options.paths[0], {error.code, std::move(message)});
 }
 
+void ReportDamage(const std::array<uint64_t, kByteStateCount>& pages, DiagnosticSink& sink) {
+  for (const ByteState state : {ByteState::kLost, ByteState::kTruncated, ByteState::kCorrupt}) {
+    const uint64_t count = pages[static_cast<unsigned>(state)];
+    if (count != 0) sink.Incomplete("pages.damaged", "{} pages are {}", count, ToString(state));
+  }
+}
+
 bool UseColour(const Options& options) {
   if (options.colour != ColourMode::kAuto) return options.colour == ColourMode::kAlways;
   // https://no-color.org: any non-empty value turns colour off.

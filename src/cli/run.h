@@ -3,10 +3,14 @@
 #ifndef DMAUDIT_CLI_RUN_H_
 #define DMAUDIT_CLI_RUN_H_
 
+#include <array>
+#include <cstdint>
+
 #include "base/diagnostics.h"
 #include "base/result.h"
 #include "cli/options.h"
 #include "vmcore/dump.h"
+#include "vmcore/memory/byte_state.h"
 
 namespace dmaudit::cli {
 
@@ -21,6 +25,10 @@ void PrintDiagnostics(const DiagnosticSink& sink, const Options& options);
 // and with what to do. One line says it; what led there is printed with -v only.
 tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const DiagnosticSink& sink,
                                   const Options& options);
+
+// Says how many pages (by ByteState) are lost, truncated or corrupt: opening a dump looks at
+// samples of the page descriptors only, and exit status 0 says that everything is known.
+void ReportDamage(const std::array<uint64_t, kByteStateCount>& pages, DiagnosticSink& sink);
 
 // What --color, the terminal and its environment ask for.
 bool UseColour(const Options& options);

@@ -47,6 +47,21 @@ class PagesTest(CliTest):
         self.path = self.scratch() / "core"
         self.path.write_bytes(elf([(0x1000, 0x1800, 0x3800), (0x8000, 0, 0x1000)], self.body))
 
+    def test_damage_that_only_a_descriptor_shows(self):
+        folder = self.scratch()
+        (folder / "core").write_bytes(elf([(0x1000, 0x3000, 0x3000)], bytes(range(256)) * 48))
+        run("convert", folder / "core", "-o", folder / "whole")
+        data = bytearray((folder / "whole").read_bytes())
+        size, headers, bitmaps = struct.unpack_from("<iiI", data, 428)
+        struct.pack_into("<I", data, (1 + headers + bitmaps) * size + 24 + 12, 8)  # no such codec
+        (folder / "damaged").write_bytes(data)
+        for command in (["pages"], ["pages", "--crc32"], ["info"]):
+            with self.subTest(command):
+                ran = run(*command, folder / "damaged")
+                self.assertEqual(ran.status, 3, ran)
+                self.assertIn("1 pages are corrupt [pages.damaged]", ran.err)
+                self.assertNotIn("pages.damaged", run(*command, folder / "whole").err)
+
     def test_ranges(self):
         rows = run("pages", "--format", "ndjson", self.path).rows()
         self.assertEqual(rows[0]["start"], "0x1000")
