@@ -8,6 +8,7 @@
 
 #include "support/dump_builder.h"
 #include "support/flatten.h"
+#include "support/sparse_source.h"
 #include "vmcore/io/memory_source.h"
 
 namespace dmaudit {
@@ -176,6 +177,31 @@ TEST_CASE("flattened: a record that makes no sense cuts the stream there") {
     CHECK(Ids(sink) == "flattened.cut");
     CHECK(Text(*source, 0, 4) == "good");
   }
+}
+
+TEST_CASE("flattened: a hole is not taken for records without a byte without end") {
+  constexpr int64_t kMost = 1 << 20;
+  for (const int64_t count : {kMost - 1, kMost, kMost + 1}) {
+    CAPTURE(count);
+    FlatStream stream;
+    stream.Record(0, PatternPage(1));
+    for (int64_t i = 0; i < count; ++i) stream.Header(0, 0);
+    stream.Record(kTestPage, PatternPage(2)).End();
+    DiagnosticSink sink;
+    const auto source = FlattenedSource::Open(
+        std::make_shared<MemorySource>(std::move(stream.bytes())), "dump", sink);
+    REQUIRE(source);
+    CHECK(Ids(sink) == (count > kMost ? "flattened.cut" : ""));
+    CHECK((*source)->size() == (count > kMost ? 1 : 2) * uint64_t{kTestPage});
+  }
+  // A terabyte of them.
+  auto sparse = std::make_shared<SparseSource>(uint64_t{1} << 40);
+  FlatStream stream;
+  sparse->Write(0, stream.Record(0, PatternPage(1)).bytes());
+  DiagnosticSink sink;
+  CHECK(FlattenedSource::Open(sparse, "dump", sink));
+  CHECK(Ids(sink) == "flattened.cut");
+  CHECK(sparse->bytes_read() < 20 << 20);
 }
 
 TEST_CASE("flattened: a record longer than the stream ends with it") {

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "support/dump_builder.h"
 #include "support/fake_memory.h"
+#include "support/sparse_source.h"
 
 namespace dmaudit {
 namespace {
@@ -106,6 +109,58 @@ TEST_CASE("by default every readable page counts as a whole one") {
   memory.SetPageState(PhysAddr(0x2000), ByteState::kExcluded);
   memory.AddZeroPage(PhysAddr(UINT64_MAX - 4095));
   CHECK(StoredOf(memory) == Stored{{0x1000, 4096}, {UINT64_MAX - 4095, 4096}});
+}
+
+TEST_CASE("raw: what lies in a hole of the file is not stored, and is read all the same") {
+  constexpr uint64_t kSize = uint64_t{1} << 43;
+  constexpr uint64_t kPage = uint64_t{5} << 40;
+  auto source = std::make_shared<SparseSource>(kSize);
+  source->Write(kPage + 100, PatternPage(1));  // of two pages
+  source->Write(kSize - 1, {std::byte{1}});
+  DiagnosticSink sink;
+  OpenOptions options;
+  options.raw_base = PhysAddr(0);
+  const Result<Dump> dump = OpenDump(source, "dump", sink, options);
+  REQUIRE(dump);
+  const Stored stored = StoredOf(*dump->memory);
+  // It is asked once in 256 pages.
+  REQUIRE(stored.size() == 256 + 1);
+  CHECK(stored[0].first == kPage);
+  CHECK(stored[1].first == kPage + kTestPage);
+  CHECK(stored[255].first == kPage + 255 * kTestPage);
+  CHECK(stored[256].first == kSize - kTestPage);
+  CHECK(StateAt(*dump, kPage - kTestPage) == ByteState::kData);
+}
+
+TEST_CASE("ELF: holes inside, before and behind the data of segments off page borders") {
+  // Two segments over one file position each, the second beginning inside a page.
+  ElfBuilder builder;
+  builder.AddLoad(0x10000, std::vector<std::byte>(0x400000, std::byte{1}));
+  builder.AddLoad(0x800800, std::vector<std::byte>(0x400000, std::byte{2}));
+  const ElfImage image = builder.Build();
+  const uint64_t first = image.GetSegment(1, "p_offset");
+  const uint64_t second = image.GetSegment(2, "p_offset");
+  const auto bytes_at = [&](uint64_t at, uint64_t size) {
+    return std::vector<std::byte>(image.bytes.begin() + static_cast<ptrdiff_t>(at),
+                                  image.bytes.begin() + static_cast<ptrdiff_t>(at + size));
+  };
+  auto source = std::make_shared<SparseSource>(image.bytes.size());
+  source->Write(0, bytes_at(0, 4096));  // headers
+  source->Write(first + 0x300000, bytes_at(first + 0x300000, 16));
+  source->Write(second + 0x3ff000, bytes_at(second + 0x3ff000, 16));
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenDump(source, "dump", sink);
+  REQUIRE(dump);
+  const Stored stored = StoredOf(*dump->memory);
+  const auto has = [&](uint64_t page) {
+    return std::find(stored.begin(), stored.end(), std::pair<uint64_t, uint32_t>{page, 4096}) !=
+           stored.end();
+  };
+  CHECK(has(0x310000));
+  CHECK(has(0xbff000));
+  CHECK_FALSE(has(0x30f000));
+  CHECK_FALSE(has(0x900000));
+  CHECK(std::is_sorted(stored.begin(), stored.end()));
 }
 
 }  // namespace

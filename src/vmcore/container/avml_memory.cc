@@ -176,7 +176,9 @@ void AvmlMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& vi
 }
 
 void AvmlMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
-  pieces_.VisitStored(kPageSize, visit);
+  // What is packed has no holes.
+  pieces_.VisitStored(
+      kPageSize, [](FileOffset place) { return place; }, visit);
 }
 
 }  // namespace dmaudit

@@ -28,6 +28,10 @@ constexpr uint64_t kSmallStride = 4096;
 constexpr size_t kLargeWindow = size_t{256} << 10;
 constexpr size_t kSmallWindow = 64;
 
+// Writers write no record of no bytes. A hole of a file reads as records of no bytes at position 0,
+// as many as there is room for: sixty thousand million in a terabyte.
+constexpr uint64_t kMaxEmptyRecords = uint64_t{1} << 20;
+
 int64_t LoadSigned(std::span<const std::byte> bytes, size_t offset) {
   return static_cast<int64_t>(LoadUnchecked<uint64_t>(bytes, offset, ByteOrder::kBig));
 }
@@ -102,6 +106,7 @@ Result<std::shared_ptr<const FlattenedSource>> FlattenedSource::Open(
 Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sink) {
   HeaderReader headers(*stream_);
   uint64_t at = kHeaderSize;
+  uint64_t empty = 0;
   const auto cut = [&](std::string_view why) {
     cut_ = true;
     sink.Incomplete("flattened.cut",
@@ -127,6 +132,8 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
     if (bytes != 0) {
       pieces_.push_back({static_cast<uint64_t>(target), bytes, source});
       size_ = std::max(size_, static_cast<uint64_t>(target) + bytes);
+    } else if (++empty > kMaxEmptyRecords) {
+      return cut(fmt::format("more than {} of them without a byte", kMaxEmptyRecords));
     }
     if (source > stream_size_ || bytes > stream_size_ - source) {
       return cut("the file ends within a record");

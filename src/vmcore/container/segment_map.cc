@@ -231,14 +231,26 @@ void SegmentMap::VisitStates(const std::function<bool(PhysRange, ByteState)>& vi
 }
 
 void SegmentMap::VisitStored(uint32_t page_size,
+                             const std::function<FileOffset(FileOffset)>& skip_hole,
                              const std::function<bool(PhysAddr, uint32_t)>& visit) const {
+  // A system call for each: of a file without holes not too many.
+  constexpr uint64_t kAskEvery = uint64_t{1} << 20;
   std::optional<PhysAddr> seen;
   for (const Packed& packed : pieces_) {
     if (packed.state() != ByteState::kData) continue;
     const PhysRange range{PhysAddr(packed.first), PhysAddr(packed.last)};
     const PhysAddr last = range.last.AlignDown(page_size);
+    uint64_t ask_at = packed.first;
     for (PhysAddr page = range.first.AlignDown(page_size);;
          page = PhysAddr(page.value() + page_size)) {
+      if (page.value() >= ask_at) {
+        const uint64_t into = page.value() - packed.first;
+        const FileOffset place(packed.Unpack().offset.value() + into);
+        const uint64_t hole = skip_hole(place).value() - place.value();
+        if (hole > packed.last - page.value()) break;
+        page = PhysAddr(page.value() + hole).AlignDown(page_size);
+        ask_at = page.value() + kAskEvery;
+      }
       const PhysRange whole{page, PhysAddr(page.value() + (page_size - 1))};
       // Pieces that meet inside a page show it twice.
       const bool stored =

@@ -40,7 +40,10 @@ class SegmentMap {
   ByteState PageState(PhysAddr base, uint32_t page_size) const;
   void VisitCovered(const std::function<bool(PhysRange)>& visit) const;
   void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const;
-  void VisitStored(uint32_t page_size, const std::function<bool(PhysAddr, uint32_t)>& visit) const;
+  // `skip_hole` gives the first place at or after another that is in no hole of the file
+  // (ByteSource::SkipHole()); it is not asked for every page.
+  void VisitStored(uint32_t page_size, const std::function<FileOffset(FileOffset)>& skip_hole,
+                   const std::function<bool(PhysAddr, uint32_t)>& visit) const;
 
  private:
   friend class SegmentMapBuilder;

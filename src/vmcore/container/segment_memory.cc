@@ -59,7 +59,8 @@ void SegmentMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>&
 }
 
 void SegmentMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
-  segments_.VisitStored(kPageSize, visit);
+  segments_.VisitStored(
+      kPageSize, [this](FileOffset place) { return source_->SkipHole(place); }, visit);
 }
 
 }  // namespace dmaudit
