@@ -94,7 +94,7 @@ TEST_CASE(
   REQUIRE(local);
   CHECK((*local)->ReadAt(FileOffset(16000), out).value() == 100);
   const auto silent = OnServer(folder / "f", [](int) {
-    errno = ESTALE;
+    errno = ETIMEDOUT;
     return int64_t{-1};
   });
   REQUIRE(silent);
@@ -102,6 +102,14 @@ TEST_CASE(
   CHECK_FALSE((*silent)->ReadAt(FileOffset(16000), out));
   CHECK_FALSE((*silent)->ReadAt(FileOffset(0), out));  // and is not asked again
   CHECK(FaultsOf(**silent) == "input.read-failed ");
+  const auto removed = OnServer(folder / "f", [](int) {
+    errno = ESTALE;
+    return int64_t{-1};
+  });
+  REQUIRE(removed);
+  CHECK_FALSE((*removed)->ReadAt(FileOffset(16000), out));
+  CHECK((*removed)->ReadAt(FileOffset(0), out).value() == 100);  // bytes that the client still has
+  CHECK(FaultsOf(**removed) == "input.read-failed ");
 }
 
 TEST_CASE("made-up zeros go on to the end of a page of the file, or of the read") {

@@ -93,7 +93,9 @@ Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) c
   const int64_t now = ask_(fd_);
   if (now < 0) {
     const int error = errno;
-    gone_.store(error, std::memory_order_relaxed);
+    // A server that does not know the file any more has answered at once, and other bytes may still
+    // be had. One that is silent is not asked again.
+    if (error != ESTALE) gone_.store(error, std::memory_order_relaxed);
     return Failed(offset.value(), error);
   }
   const uint64_t there = static_cast<uint64_t>(now);
