@@ -16,8 +16,11 @@ FIRST_MODULES = ["qemu_fw_cfg", "virtio_pci", "virtio_blk", "virtio_net", "nvme"
                  "vmxnet3", "megaraid_sas"]
 HELPERS = ["vfio-hold", "nvme-hold"]
 CAPTURE_MODULES = ["virtio_pci", "virtio_blk"]
+NFS_MODULES = ["virtio_pci", "virtio_blk", "ext4", "nfsd", "nfsv3", "nfsv4"]
+NFS_HELPERS = ["rpcbind-stub", "nfs3-mount"]
 APPLETS = ["sh", "mount", "cat", "echo", "ls", "grep", "sleep", "dd", "ip", "insmod", "mkdir", "sync",
            "poweroff", "readlink", "stty", "uname", "tr", "tail", "hexdump", "dmesg", "gzip", "base64"]
+NFS_APPLETS = ["awk", "cmp", "cp", "cut", "head", "ln", "mv", "rm", "stat", "timeout", "truncate", "wc"]
 
 
 def library_paths(program):
@@ -34,11 +37,21 @@ def _program(name):
     return Path(path)
 
 
-def _lay_out(tree, kernel, modules, list_name, init, programs):
+def lay_out_program(tree, path):
+    """A program of this machine's with its libraries, as bin/NAME of a tree."""
+    (tree / "bin").mkdir(parents=True, exist_ok=True)
+    shutil.copy(path, tree / "bin" / path.name)
+    for library in library_paths(path):
+        target = tree / library.relative_to("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+
+
+def _lay_out(tree, kernel, modules, list_name, init, programs, applets=()):
     for folder in ("bin", "sbin", "usr/bin", "usr/sbin", "proc", "sys", "dev", "modules", "kexec"):
         (tree / folder).mkdir(parents=True, exist_ok=True)
     shutil.copy(_program("busybox"), tree / "bin/busybox")
-    for applet in APPLETS:
+    for applet in [*APPLETS, *applets]:
         (tree / "bin" / applet).symlink_to("busybox")
     shutil.copy(cache.LAB_SOURCE / "guest" / init, tree / "init")
     (tree / "init").chmod(0o755)
@@ -52,12 +65,7 @@ def _lay_out(tree, kernel, modules, list_name, init, programs):
         names.append(name)
     (tree / "modules" / list_name).write_text("".join(name + "\n" for name in names))
     for program in programs:
-        path = _program(program)
-        shutil.copy(path, tree / "bin" / program)
-        for library in library_paths(path):
-            target = tree / library.relative_to("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library, target)
+        lay_out_program(tree, _program(program))
 
 
 def _pack(tree, image):
@@ -117,3 +125,22 @@ def first_image(kernel, more=()):
             shutil.rmtree(tree, ignore_errors=True)
 
     return cache.made_once(cache.root() / "image" / f"first-{kernel.suite}-{key}", build)
+
+
+def nfs_image(kernel):
+    """The image that serves a disk to itself over NFS; the tool is not in it."""
+    helpers = {name: helper(name) for name in NFS_HELPERS}
+    key = cache.digest(kernel.folder.name, cache.LAB_SOURCE / "guest/init-nfs", Path(__file__),
+                       *(path.name for path in helpers.values()))
+
+    def build(temporary):
+        tree = temporary.with_name(temporary.name + ".tree")
+        try:
+            _lay_out(tree, kernel, NFS_MODULES, "nfs", "init-nfs", [], NFS_APPLETS)
+            for name, path in helpers.items():
+                shutil.copy(path, tree / "bin" / name)
+            _pack(tree, temporary)
+        finally:
+            shutil.rmtree(tree, ignore_errors=True)
+
+    return cache.made_once(cache.root() / "image" / f"nfs-{kernel.suite}-{key}", build)

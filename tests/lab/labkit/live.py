@@ -20,17 +20,15 @@ def _pack(tree):
                           stdout=subprocess.PIPE, check=True, timeout=60).stdout
 
 
-def archive(folder, tool):
-    """The tool and its libraries, to be put in front of the first kernel's image; in it, as /live.cpio, the same for the
-    capture kernel's."""
-    tree = folder / "live"
-    (tree / "bin").mkdir(parents=True)
-    cache.run(["strip", "-o", tree / "bin/dmaudit", tool])
-    for library in initramfs.library_paths(tool):
-        target = tree / library.relative_to("/")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, target)
-    (tree / "live.cpio").write_bytes(_pack(tree))
+def archive(folder, tool, nested=True):
+    """The tool and its libraries, to be put in front of a kernel's image; `nested` for the first kernel's: in it, as
+    /live.cpio, the same for the capture kernel's."""
+    tree, program = folder / "live", folder / "dmaudit"
+    cache.run(["strip", "-o", program, tool])
+    initramfs.lay_out_program(tree, program)
+    program.unlink()
+    if nested:
+        (tree / "live.cpio").write_bytes(_pack(tree))
     packed = _pack(tree)
     shutil.rmtree(tree)
     return packed
