@@ -38,12 +38,12 @@ class FailingFileTest(CliTest):
         run("convert", "--format", "elf", DUMP, "-o", path)
         return path.read_bytes()
 
-    def truthful(self, path, word):
+    def truthful(self, path, word, *options):
         """No page that was not there, no row that was not there, and what went wrong is said."""
         if not KNOWN:
             KNOWN.update(states(DUMP))
         got = None
-        ran = run("pages", "--crc32", "--format", "ndjson", path)
+        ran = run("pages", "--crc32", "--format", "ndjson", *options, path)
         if ran.status == 2:
             self.cannot_run(ran, path, word)
         else:
@@ -107,15 +107,17 @@ class FailingFileTest(CliTest):
         self.assertIn("Input/output error", "\n".join(report["incomplete_because"]))
 
     def test_a_file_system_that_gives_less_than_it_says(self):
+        # One reader: while one is told that the file ends here, and asks for its size, the kernel fills the page of
+        # another with zeros, and nobody can tell.
         for data in (WHOLE, self.elf()):
             file = self.mounted(data)
             some = 0
             for place in range(0, len(data), len(data) // 3):
                 file.end_at(place)
-                some += self.truthful(file.path, "") is not None
+                some += self.truthful(file.path, "", "-j", "1") is not None
             self.assertGreater(some, 0)
             file.end_at(len(data) - 1)
-            self.assertIn("[input.shrunk]", run("pages", "--crc32", file.path).err)
+            self.assertIn("[input.shrunk]", run("pages", "--crc32", "-j", "1", file.path).err)
 
     def test_a_server_that_is_gone_is_not_asked_for_every_page(self):
         # Under NFS each request waits for the mount's time-outs.
