@@ -22,6 +22,8 @@ NAMES = sorted(path.stem for path in FIXTURES.glob("*.kdump"))
 # Those with tables in use.
 TRANSLATING = [name for name in NAMES if (FIXTURES / f"{name}.mappings.ndjson").stat().st_size]
 WORKERS = os.cpu_count() or 1
+# Of long series of like cases, every how manieth is run.
+ONE_IN = int(os.environ.get("DMAUDIT_ONE_IN") or 1)
 PAGE = 4096
 TEXT_WIDTH = 100
 # Far above what a run takes, sanitizers included: what is still running then hangs.
