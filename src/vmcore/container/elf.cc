@@ -283,11 +283,6 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
   return *std::move(map);
 }
 
-bool HasNote(const Dump& dump, std::string_view name) {
-  return std::any_of(dump.notes.begin(), dump.notes.end(),
-                     [name](const DumpNote& note) { return note.name == name; });
-}
-
 // Whether this is /proc/kcore: memory of the kernel that runs now, seen through its own addresses.
 bool IsKcore(const Dump& dump, const LoadSurvey& survey) {
   return survey.kernel_half &&
@@ -317,7 +312,7 @@ std::string FormatDetail(const Dump& dump, const ElfHeader& header, uint64_t loa
   std::string detail = fmt::format("{} segments", loads);
   if (!header.wide) detail += ", 32-bit headers";
   if (header.order == ByteOrder::kBig) detail += ", big-endian";
-  if (HasNote(dump, "QEMU")) detail += ", written by QEMU";
+  if (HasNote(dump.notes, "QEMU")) detail += ", written by QEMU";
   if (live) detail += ", live memory of the running kernel";
   return detail;
 }
@@ -335,7 +330,7 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
     return tl::unexpected(read.error());
   }
   const bool live = IsKcore(dump, *survey);
-  if (HasNote(dump, "Xen") || HasNote(dump, "VMCOREINFO_XEN")) {
+  if (HasNote(dump.notes, "Xen") || HasNote(dump.notes, "VMCOREINFO_XEN")) {
     return Fail(ErrorCode::kUnsupported,
                 "{}: crash dump of a Xen host, which this version does not read (the hypervisor "
                 "owns the IOMMU, and Linux addresses are not those of the machine)",
@@ -365,12 +360,7 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
                     "copy of a dump with gaps",
                     path);
   }
-  if (HasNote(dump, "ERASEINFO")) {
-    sink.Incomplete("elf.erased",
-                    "{}: makedumpfile --config erased data: what is listed in ERASEINFO is not "
-                    "what the machine's memory held",
-                    path);
-  }
+  if (HasNote(dump.notes, "ERASEINFO")) ReportErased("elf.erased", path, sink);
   Result<SegmentMap> segments = MapSegments(*source, path, *header, *survey, live, dump, sink);
   if (!segments) return tl::unexpected(segments.error());
   dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(*segments));

@@ -138,11 +138,6 @@ bool AppendText(const ByteSource& source, const FileExtent& extent, std::string_
   return whole;
 }
 
-bool HasNote(const std::vector<DumpNote>& notes, std::string_view name) {
-  return std::any_of(notes.begin(), notes.end(),
-                     [name](const DumpNote& note) { return note.name == name; });
-}
-
 void CollectNotes(const KdumpFile& file, std::vector<DumpNote>& notes, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
   const std::string context = file.path + ": kdump header";
@@ -156,10 +151,7 @@ void CollectNotes(const KdumpFile& file, std::vector<DumpNote>& notes, Diagnosti
                     context, header.vmcoreinfo.offset.value(), header.vmcoreinfo.size);
   }
   if (header.eraseinfo.size == 0) return;
-  sink.Incomplete("kdump.erased",
-                  "{}: makedumpfile --config erased data: what is listed in ERASEINFO is not what "
-                  "the machine's memory held",
-                  file.path);
+  ReportErased("kdump.erased", file.path, sink);
   // That it is cut is said with the rest of the file.
   (void)AppendText(*file.source, header.eraseinfo, "ERASEINFO", notes);
 }

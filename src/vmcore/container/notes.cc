@@ -81,4 +81,16 @@ void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::
   ParseNotes(area, offset, context, notes, sink, order);
 }
 
+bool HasNote(const std::vector<DumpNote>& notes, std::string_view name) {
+  return std::any_of(notes.begin(), notes.end(),
+                     [name](const DumpNote& note) { return note.name == name; });
+}
+
+void ReportErased(std::string_view id, std::string_view path, DiagnosticSink& sink) {
+  sink.Incomplete(id,
+                  "{}: makedumpfile --config erased data: what is listed in ERASEINFO is not what "
+                  "the machine's memory held",
+                  path);
+}
+
 }  // namespace dmaudit

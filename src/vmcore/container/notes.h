@@ -35,6 +35,11 @@ void ReadNotes(const ByteSource& source, FileOffset offset, uint64_t size, std::
                std::vector<DumpNote>& notes, DiagnosticSink& sink,
                ByteOrder order = ByteOrder::kLittle);
 
+bool HasNote(const std::vector<DumpNote>& notes, std::string_view name);
+
+// Says, as diagnostic `id`, that the dump comes with a list of what makedumpfile erased from it.
+void ReportErased(std::string_view id, std::string_view path, DiagnosticSink& sink);
+
 }  // namespace dmaudit
 
 #endif  // DMAUDIT_VMCORE_CONTAINER_NOTES_H_
