@@ -8,17 +8,6 @@
 #include "report/page_rows.h"
 
 namespace dmaudit::cli {
-namespace {
-
-// An ELF header of 100 bytes can claim 2^50 unknown pages. As many rows as a page bitmap of the
-// file's own size could stand for, and room for any small file.
-uint64_t MaxUnknownRows(const DumpInfo& info) {
-  constexpr uint64_t kLeast = uint64_t{1} << 20;
-  return info.file_size < UINT64_MAX / 16 ? kLeast + info.file_size * 8 : UINT64_MAX;
-}
-
-}  // namespace
-
 Result<int> RunPages(const CommandSyntax&, const Options& options) {
   DiagnosticSink sink;
   const Result<Dump> dump = OpenOneDump(options, sink);
@@ -29,7 +18,7 @@ Result<int> RunPages(const CommandSyntax&, const Options& options) {
   if (options.crc32) {
     const DigestSummary summary =
         VisitPageDigests(*dump->memory, options.jobs.value_or(AvailableThreads()),
-                         MaxUnknownRows(dump->info), [&](const PageDigest& digest) {
+                         MaxUnknownPages(dump->info), [&](const PageDigest& digest) {
                            rows->Page(digest);
                            ++pages[static_cast<unsigned>(digest.state)];
                            return out.ok();

@@ -131,6 +131,11 @@ Result<std::vector<Dump>> OpenRawFiles(std::vector<DumpInput> inputs, PhysAddr b
 
 }  // namespace
 
+uint64_t MaxUnknownPages(const DumpInfo& info) {
+  constexpr uint64_t kLeast = uint64_t{1} << 20;
+  return info.file_size < UINT64_MAX / 16 ? kLeast + info.file_size * 8 : UINT64_MAX;
+}
+
 Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink,
                                      const OpenOptions& options) {
   if (options.raw_base) return OpenRawFiles(std::move(inputs), *options.raw_base, sink);

@@ -54,6 +54,11 @@ struct DumpInfo {
   // with gaps comes from PhysicalMemory::VisitRam.
 };
 
+// How many lost, damaged or otherwise unknown pages are taken one by one: an ELF header of 100
+// bytes can claim 2^50. As many as a page bitmap of the file's own size could stand for, and room
+// for any small file.
+uint64_t MaxUnknownPages(const DumpInfo& info);
+
 struct Dump {
   DumpInfo info;
   std::vector<DumpNote> notes;

@@ -168,13 +168,9 @@ class DumpContent : public KdumpContent {
   mutable std::atomic<uint64_t> filled_in_part_ = 0;
 };
 
-// An ELF header of 100 bytes can claim 2^50 pages that are cut off, and each takes a descriptor
-// here. As many as a page bitmap of the file's own size could stand for, and room for any small
-// file.
+// Each lost or damaged page takes a descriptor here.
 Status CheckDamage(const Dump& dump) {
-  constexpr uint64_t kLeast = uint64_t{1} << 20;
-  const uint64_t most =
-      dump.info.file_size < UINT64_MAX / 16 ? kLeast + dump.info.file_size * 8 : UINT64_MAX;
+  const uint64_t most = MaxUnknownPages(dump.info);
   uint64_t damaged = 0;
   dump.memory->VisitStates([&](PhysRange range, ByteState state) {
     StateSet states;
