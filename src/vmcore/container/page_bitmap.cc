@@ -62,14 +62,14 @@ Result<PageBitmap> PageBitmap::Load(const ByteSource& source, FileOffset offset,
     const size_t want =
         static_cast<size_t>(std::min({bytes - done, uint64_t{buffer.size()}, most}));
     const Result<size_t> got = source.ReadAt(FileOffset(offset.value() + done), buffer.first(want));
-    if (!got && most == kChunkBytes) {
+    if (!got) {
+      if (most > kChunkBytes) {
+        most = kChunkBytes;
+        continue;
+      }
       bitmap.known_ = done * 8;
       bitmap.failed_ = true;
       return bitmap;
-    }
-    if (!got) {
-      most = kChunkBytes;
-      continue;
     }
     const auto filled = buffer.begin() + static_cast<ptrdiff_t>(*got);
     const size_t rest = (kChunkBytes - *got % kChunkBytes) % kChunkBytes;

@@ -89,7 +89,11 @@ Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) c
     }
     done += static_cast<size_t>(got);
   }
-  if (ask_ == nullptr || !MayBeMadeUp(offset.value(), out.first(done))) return done;
+  return WithinTheFile(offset, out.first(done));
+}
+
+Result<size_t> FileSource::WithinTheFile(FileOffset offset, std::span<const std::byte> read) const {
+  if (ask_ == nullptr || !MayBeMadeUp(offset.value(), read)) return read.size();
   const int64_t now = ask_(fd_);
   if (now < 0) {
     const int error = errno;
@@ -99,12 +103,10 @@ Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) c
     return Failed(offset.value(), error);
   }
   const uint64_t there = static_cast<uint64_t>(now);
-  if (there < offset.value() + done) {
-    const uint64_t end = std::max(there, offset.value());
-    Ended(end);
-    done = static_cast<size_t>(end - offset.value());
-  }
-  return done;
+  if (there >= offset.value() + read.size()) return read.size();
+  const uint64_t end = std::max(there, offset.value());
+  Ended(end);
+  return static_cast<size_t>(end - offset.value());
 }
 
 tl::unexpected<Error> FileSource::Failed(uint64_t at, int error) const {

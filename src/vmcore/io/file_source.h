@@ -48,6 +48,8 @@ class FileSource : public ByteSource {
 
   FileSource(int fd, uint64_t size, std::string path);
 
+  // How many of the bytes that were read are in the file, and not made up by a network's client.
+  Result<size_t> WithinTheFile(FileOffset offset, std::span<const std::byte> read) const;
   // Note what went wrong with a read.
   tl::unexpected<Error> Failed(uint64_t at, int error) const;
   void Ended(uint64_t at) const;
