@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's scratch folder: downloads, unpacked kernels, initramfs images, runs."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -49,6 +50,21 @@ def run(command, **options):
         tail = " / ".join(text.strip().splitlines()[-4:])
         raise LabError(f"{' '.join(str(word) for word in command)}: status {done.returncode}: {tail}")
     return text
+
+
+def claim_run(name, whose):
+    """(claim, folder): an empty folder for a run of this name, its own for as long as the claim is held."""
+    folder = root() / "run" / name
+    folder.parent.mkdir(exist_ok=True)
+    claim = open(folder.with_name(f"{name}.lock"), "wb")
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise LabError(f"another run has {whose}") from error
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return claim, folder
 
 
 def digest(*parts):

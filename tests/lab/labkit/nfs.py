@@ -5,7 +5,6 @@ The truth is the tool's own answer to the file on the server's disk before the c
 is called unknown. A page that the local file does not have, or has with other bytes, is untrue.
 """
 
-import fcntl
 import random
 import re
 import shutil
@@ -134,16 +133,7 @@ class NfsRun:
     def __init__(self, suite, tool, refresh=False):
         self.kernel = suites.Suite(suite).kernel(refresh)
         self.tool = tool
-        self.folder = cache.root() / "run" / f"nfs-{suite}"
-        self.folder.parent.mkdir(exist_ok=True)
-        # Held for as long as this object lives.
-        self._claim = open(self.folder.with_name(f"nfs-{suite}.lock"), "wb")
-        try:
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LabError("another run has the NFS guest") from error
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
+        self._claim, self.folder = cache.claim_run(f"nfs-{suite}", "the NFS guest")
 
     def _disk(self):
         tree = self.folder / "disk"

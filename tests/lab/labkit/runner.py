@@ -2,7 +2,6 @@
 """Runs one cell: boots, crashes, collects, checks."""
 
 import copy
-import fcntl
 import json
 import os
 import shutil
@@ -32,17 +31,7 @@ class Run:
         self.tool = tool
         self.thorough = thorough
         self.kernel = suites.Suite(cell.kernel).kernel(refresh)
-        self.folder = cache.root() / "run" / cell.slug
-        self.folder.parent.mkdir(exist_ok=True)
-        # Held for as long as this object lives.
-        self._claim = open(self.folder.with_name(f"{cell.slug}.lock"), "wb")
-        try:
-            fcntl.flock(self._claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LabError("another run has this cell") from error
-        if self.folder.exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir()
+        self._claim, self.folder = cache.claim_run(cell.slug, "this cell")
         self.times = {}
         self.info = ""
         self.crash_offset = 0
