@@ -26,7 +26,7 @@ void CatchInterrupts() {
   struct sigaction action {};
   action.sa_handler = Interrupt;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one ends it at once
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
     struct sigaction before {};
     if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) {
       sigaction(number, &action, nullptr);

@@ -94,7 +94,7 @@ class ConvertOutputTest(CliTest):
     def test_a_signal_leaves_nothing(self):
         memory, folder = self.long()
         for options in FORMATS:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 with self.subTest(options, signal=number):
                     ended = self.disturbed(memory, folder, options,
                                            lambda child: child.send_signal(number))

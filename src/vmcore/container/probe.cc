@@ -29,6 +29,7 @@ constexpr std::string_view kDumpInstead =
     "take an ELF dump instead: dump-guest-memory, or \"virsh dump --memory-only\"";
 constexpr std::string_view kVmware = "convert it with vmss2core -N, or give its .vmem with --raw";
 constexpr std::string_view kXen = "let the guest's own kdump write a vmcore";
+constexpr std::string_view kZgetdump = "convert it with zgetdump -f elf";
 constexpr std::string_view kOnlyLinux = "only dumps of Linux are read";
 constexpr std::string_view kNotADump = "not a crash dump";
 
@@ -62,6 +63,7 @@ constexpr std::array kSignatures = {
     Signature{0, "\xed\x23\x8f\x61\x73\x01\x19\xa8"sv, {}, "LKCD dump", kConvert},
     Signature{0, "\xcd\x23\x8f\x61\x73\x01\x19\xa8"sv, {}, "LKCD live dump", kConvert},
     Signature{0, "\xa8\x19\x01\x73\x61\x8f\x23\xed"sv, {}, "big-endian LKCD dump", kConvert},
+    Signature{0, "\xa8\x19\x01\x73\x61\x8f\x23\xfd"sv, {}, "stand-alone dump of s390", kZgetdump},
     Signature{0, "QEVM"sv, {}, "QEMU migration stream (kvmdump)", kDumpInstead},
     Signature{0, "LibvirtQemud"sv, {}, "libvirt save file (kvmdump)", kDumpInstead},
     Signature{0, "\xd0\xbe\xd2\xbe"sv, {}, "VMware suspend image", kVmware},
@@ -72,6 +74,8 @@ constexpr std::array kSignatures = {
     Signature{0, "\xee\xeb\x0f\xf0"sv, {}, "core of a Xen guest (xm dump-core)", kXen},
     Signature{0, "LinuxGuestRecord"sv, {}, "saved Xen guest", kXen},
     Signature{0, "LibxlFmt"sv, {}, "saved Xen guest", kXen},
+    Signature{0, "Xen saved domain, xl format"sv, {}, "saved Xen guest (xl save)", kXen},
+    Signature{0, "libvirt-xml"sv, {}, "saved Xen guest (libvirt)", kXen},
     // Other systems.
     Signature{0, "PAGEDU64"sv, {}, "Windows crash dump", kOnlyLinux},
     Signature{0, "PAGEDUMP"sv, {}, "Windows crash dump", kOnlyLinux},
@@ -79,6 +83,8 @@ constexpr std::array kSignatures = {
     Signature{0, "minidump FreeBSD"sv, {}, "FreeBSD crash dump", kOnlyLinux},
     Signature{0, "\xcf\xfa\xed\xfe"sv, {}, "Mach-O file", kOnlyLinux},
     // What people take for a dump.
+    Signature{4086, "S1SUSPEND"sv, {}, "hibernation image in a swap area", kNotADump},
+    Signature{4086, "SWAPSPACE2"sv, {}, "swap area", kNotADump},
     Signature{0, "QFI\xfb"sv, {}, "qcow2 disk image", kNotADump},
     Signature{0, "KDMV"sv, {}, "VMDK disk image", kNotADump},
     Signature{0, "conectix"sv, {}, "VHD disk image", kNotADump},
