@@ -60,9 +60,17 @@ class IdentityReader {
            text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
   }
 
+  // VMCOREINFO does not say it before 5.11 (kernel commit ca4a9241cc5e), the kernel's types do.
+  std::optional<uint64_t> NameInUtsNamespace() const {
+    if (const auto offset = vmcoreinfo_.Offset("uts_namespace.name")) return offset;
+    const Result<MemberLayout> name = kernel_.types.Member("uts_namespace", "name");
+    if (!name || name->struct_name != "new_utsname") return std::nullopt;
+    return name->bit_offset / 8;
+  }
+
   void ReadUtsname() {
     const std::optional<KernelVa> uts = vmcoreinfo_.Symbol("init_uts_ns");
-    const std::optional<uint64_t> name = vmcoreinfo_.Offset("uts_namespace.name");
+    const std::optional<uint64_t> name = NameInUtsNamespace();
     if (!uts || !name) return;
     const auto read = [&](std::string_view field, uint64_t number, Known<std::string>& known) {
       const auto offset = CheckedAdd(*name, number * kUtsField);

@@ -45,7 +45,7 @@ constexpr std::array<std::string_view, 27> kSymbols = {"dmar_drhd_units",
                                                        "si_domain",
                                                        "intel_fs_paging_domain_ops",
                                                        "intel_ss_paging_domain_ops"};
-constexpr std::array<std::string_view, 32> kStructures = {
+constexpr std::array<std::string_view, 33> kStructures = {
     "dmar_drhd_unit", "intel_iommu",
     "q_inval",        "ir_table",
     "iommu_device",   "dmar_dev_scope",
@@ -61,7 +61,8 @@ constexpr std::array<std::string_view, 32> kStructures = {
     "dmar_satc_unit", "acpi_dmar_reserved_memory",
     "acpi_dmar_atsr", "acpi_dmar_satc",
     "dmar_domain",    "iommu_domain_info",
-    "xa_node",        "iommu_attach_handle"};
+    "xa_node",        "iommu_attach_handle",
+    "uts_namespace"};
 
 // A way that the user closed.
 tl::unexpected<Error> Closed(Road road) {

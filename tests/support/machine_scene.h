@@ -90,6 +90,7 @@ class MachineScene {
   bool scopes_of_pci_dev = false;  // true: scopes are arrays of struct pci_dev * (to 3.14)
   // A device that is not PCI, attached under 0000:f0:01.0, in the group of the first device.
   bool platform_device = false;
+  bool has_uts_name = true;  // false: no type tells where the names of the system are
   uint32_t name_length = 13;
   unsigned units = 1;
   std::vector<Variable> variables = {

@@ -30,6 +30,8 @@ void MachineScene::BuildTypes() {
   const uint32_t u8 = btf_.Int("u8", 1);
   const uint32_t pointer = btf_.Pointer(0);
   const uint32_t list = btf_.Struct("list_head", 16, {{"next", pointer, 0}, {"prev", pointer, 64}});
+  const uint32_t names = btf_.Struct("new_utsname", 390, {{"sysname", btf_.Array(u8, 65), 0}});
+  Structure("uts_namespace", {{"kref", u32, 4}, {"name", names, 390, has_uts_name}});
   Structure("dmar_drhd_unit", {{"list", list, 16},
                                {"reg_base_addr", u64, 8},
                                {"segment", u16, 2},
