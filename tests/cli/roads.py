@@ -7,16 +7,30 @@ import shutil
 import struct
 
 PAGE = 4096
+SEGMENT_DERIVED = ", segment of all units"
 
 # Every way to symbols and types alone and together, and the units without the kernel's list.
 ROADS = ("vmcoreinfo,btf-symbols", "signature", "btf-search", "signature,btf-search",
          "vmcoreinfo,btf-search", "kernel-list", "log-search")
 
 
+def without_segment_source(value):
+    """A report, or a part of one, without the words that a segment is only that of all units: firmware's own
+    structure, which tells it, lies beside RAM, where some containers hold a page and others do not."""
+    if isinstance(value, dict):
+        if str(value.get("place", "")).endswith(SEGMENT_DERIVED):
+            value = {**value, "origin": "kernel object"}
+        return {key: without_segment_source(kept) for key, kept in value.items()}
+    if isinstance(value, list):
+        return [without_segment_source(kept) for kept in value]
+    return value.replace(SEGMENT_DERIVED, "") if isinstance(value, str) else value
+
+
 def facts(report):
     """The report without provenance: values of registers, devices, domains, findings."""
     out = {key: copy.deepcopy(report[key]) for key in
-           ("verdict", "crashkernel_loaded", "devices", "domains", "findings")}
+           ("verdict", "crashkernel_loaded", "devices", "domains")}
+    out["findings"] = without_segment_source(report["findings"])
     out["crashkernel"] = [(r["name"], r["start"], r["end"]) for r in report["crashkernel"] or []]
     out["units"] = [
         {"name": unit["name"], "segment": unit["segment"], "status": unit["status"],

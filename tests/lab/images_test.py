@@ -59,6 +59,13 @@ class Images(unittest.TestCase):
                          + struct.pack("<IIQQQ", 0x4c694d45, 1, 0x100000, 0x102fff, 0) + memory(0x100000, 0x3000))
         self.assertEqual(image.pages(), self.WHOLE)
 
+    def test_a_range_that_begins_within_a_page_is_a_gap(self):
+        with tempfile.TemporaryDirectory() as folder:
+            image, = images.write(Path(folder), [(0x10d0, 0x2000)], self.MEMORY, images.KINDS[:1])
+        self.assertEqual(image.more_gaps, ["lime.unaligned"])
+        self.assertEqual(self.image.more_gaps, [])
+        self.assertNotEqual(images.audit_wrong(image, self.answers(), self.DUMP), [])
+
     def test_padded_and_plain_avml(self):
         (padded, data), (plain, other) = self.written([images.KINDS[-1], *images.THOROUGH])
         self.assertEqual((padded.arguments[0], len(data)), ("--raw=0", 0x103000))

@@ -94,6 +94,13 @@ class Live(unittest.TestCase):
         self.assertTrue(same(input={"path": "other"}, coverage={"pages_read": 8, "entries": 3}))
         self.assertFalse(same(coverage={"pages_read": 7, "entries": 4}))
         self.assertFalse(same(units=[]))
+        scope = {"segment": 0, "origin": "derived", "place": "rmrr @ 1, segment of all units"}
+        told = {**self.REPORT, "scopes": [scope], "findings": [{"message": "x (rmrr @ 1, segment of all units)"}]}
+        other = {**self.REPORT, "scopes": [{"segment": 0, "origin": "kernel object", "place": "rmrr @ 1"}],
+                 "findings": [{"message": "x (rmrr @ 1)"}]}
+        self.assertTrue(live.same_report("report.x", told, json.dumps(other)).good)
+        other["scopes"][0]["segment"] = 1
+        self.assertFalse(live.same_report("report.x", told, json.dumps(other)).good)
         self.assertFalse(live.same_report("report.x", self.REPORT, '{"error": {"message": "no kernel"}}').good)
 
     def test_nothing_came_out(self):

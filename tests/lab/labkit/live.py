@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from . import cache, initramfs
+from . import cache, initramfs, ways
 from .checks import Check
 from .machine import HELD
 
@@ -46,7 +46,8 @@ def _answers(said, info, name):
 
 
 def _machine(report):
-    kept = {key: value for key, value in report.items() if key not in FILES_OWN}
+    kept = ways.ROADS.without_segment_source(
+        {key: value for key, value in report.items() if key not in FILES_OWN})
     kept["coverage"] = {key: value for key, value in kept["coverage"].items() if key != "pages_read"}
     return kept
 
