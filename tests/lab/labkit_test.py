@@ -103,6 +103,26 @@ class Live(unittest.TestCase):
         self.assertFalse(live.same_report("report.x", told, json.dumps(other)).good)
         self.assertFalse(live.same_report("report.x", self.REPORT, '{"error": {"message": "no kernel"}}').good)
 
+    def test_where_objects_of_the_kernel_are_excluded_the_tables_are_the_same(self):
+        device = {"bdf": "0000:00:0a.0", "pasid": None, "did": 3, "stage": "second", "device_tlb": False, "facts": {"name": "x"}}
+        whole = {**self.REPORT, "verdict": "clean", "domains": [], "findings": [], "devices": [device],
+                 "crashkernel": [{"name": "crashk_res", "start": "0x1", "end": "0x2"}],
+                 "units": [{"name": "dmar0", "rtaddr": {"value": "0x1", "place": "p"}, "iqa": {"value": "0x2"}}]}
+        excluded = [{"id": "kernel.unreadable", "effect": "note", "message": "device.bus @ 0x1: physical 0x1 is excluded"}]
+
+        def same(device=None, **changed):
+            given = {**copy.deepcopy(whole), "diagnostics": excluded, **changed}
+            given["devices"][0].update(device or {})
+            return live.same_report("report.x", whole, json.dumps(given)).good
+
+        self.assertTrue(same({"facts": None}))
+        self.assertFalse(same({"facts": None}, diagnostics=[]))
+        for key, value in (("bdf", "0000:00:0b.0"), ("did", 4), ("stage", "first")):
+            self.assertFalse(same({key: value}), key)
+        for key, value in (("complete", False), ("verdict", "uncertain"), ("domains", [1]), ("crashkernel", None),
+                           ("findings", [{"id": "x", "severity": "info"}])):
+            self.assertFalse(same(**{key: value}), key)
+
     def test_nothing_came_out(self):
         self.assertFalse(live.vmcore({}, "", 0, self.REPORT, self.ROWS).good)
         info = self.guest("kcore", 2, {}, []).replace("LAB live", "LAB dead")
