@@ -2,9 +2,10 @@
 #include "kernel/identity.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <string>
-#include <utility>
+#include <string_view>
 
 #include "support/machine_look.h"
 

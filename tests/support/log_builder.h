@@ -4,6 +4,7 @@
 #define DMAUDIT_TESTS_SUPPORT_LOG_BUILDER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
