@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/number.h"
+#include "kernel/type_view.h"
 
 namespace dmaudit {
 namespace {
@@ -61,20 +62,21 @@ class IdentityReader {
   }
 
   // VMCOREINFO does not say it before 5.11 (kernel commit ca4a9241cc5e), the kernel's types do.
-  std::optional<uint64_t> NameInUtsNamespace() const {
-    if (const auto offset = vmcoreinfo_.Offset("uts_namespace.name")) return offset;
-    const Result<MemberLayout> name = kernel_.types.Member("uts_namespace", "name");
-    if (!name || name->struct_name != "new_utsname") return std::nullopt;
-    return name->bit_offset / 8;
+  std::optional<KernelVa> Utsname() const {
+    const std::optional<KernelVa> uts = vmcoreinfo_.Symbol("init_uts_ns");
+    if (!uts) return std::nullopt;
+    if (const auto offset = vmcoreinfo_.Offset("uts_namespace.name")) return uts->Plus(*offset);
+    const Result<StructView> names =
+        StructView(kernel_.reader, kernel_.types, *uts, "uts_namespace").Struct("name");
+    if (!names || names->type() != "new_utsname") return std::nullopt;
+    return names->address();
   }
 
   void ReadUtsname() {
-    const std::optional<KernelVa> uts = vmcoreinfo_.Symbol("init_uts_ns");
-    const std::optional<uint64_t> name = NameInUtsNamespace();
-    if (!uts || !name) return;
+    const std::optional<KernelVa> names = Utsname();
+    if (!names) return;
     const auto read = [&](std::string_view field, uint64_t number, Known<std::string>& known) {
-      const auto offset = CheckedAdd(*name, number * kUtsField);
-      const auto at = offset ? uts->Plus(*offset) : std::nullopt;
+      const std::optional<KernelVa> at = names->Plus(number * kUtsField);
       if (!at) return;
       const Result<std::string> text = kernel_.reader.ReadString(*at, kUtsField);
       if (text) {
