@@ -62,8 +62,8 @@ class Images(unittest.TestCase):
     def test_a_range_that_begins_within_a_page_is_a_gap(self):
         with tempfile.TemporaryDirectory() as folder:
             image, = images.write(Path(folder), [(0x10d0, 0x2000)], self.MEMORY, images.KINDS[:1])
-        self.assertEqual(image.more_gaps, ["lime.unaligned"])
-        self.assertEqual(self.image.more_gaps, [])
+        self.assertEqual(image.gaps(), ["lime.live", "lime.unaligned"])
+        self.assertEqual(self.image.gaps(), ["lime.live"])
         self.assertNotEqual(images.audit_wrong(image, self.answers(), self.DUMP), [])
 
     def test_padded_and_plain_avml(self):

@@ -107,7 +107,9 @@ class Live(unittest.TestCase):
         device = {"bdf": "0000:00:0a.0", "pasid": None, "did": 3, "stage": "second", "device_tlb": False, "facts": {"name": "x"}}
         whole = {**self.REPORT, "verdict": "clean", "domains": [], "findings": [], "devices": [device],
                  "crashkernel": [{"name": "crashk_res", "start": "0x1", "end": "0x2"}],
-                 "units": [{"name": "dmar0", "rtaddr": {"value": "0x1", "place": "p"}, "iqa": {"value": "0x2"}}]}
+                 "crashkernel_loaded": True,
+                 "units": [{"name": "dmar0", "segment": 0, "status": "walked", "register_base": None, "version": None,
+                            "cap": None, "ecap": None, "rtaddr": {"value": "0x1", "place": "p"}, "iqa": {"value": "0x2"}}]}
         excluded = [{"id": "kernel.unreadable", "effect": "note", "message": "device.bus @ 0x1: physical 0x1 is excluded"}]
 
         def same(device=None, **changed):

@@ -65,10 +65,14 @@ class Image:
 
     name: str
     arguments: list  # of the tool
-    gap: str  # the diagnostic that tells what the container cannot
+    gap: str  # the diagnostic that tells what the container cannot, whatever is in it
     padded: bool = False  # what is not System RAM is in it as zeros
     holds: list = field(default_factory=list)  # (first, end) of memory that is in it
-    more_gaps: list = field(default_factory=list)  # diagnostics that these ranges give beside it
+
+    def gaps(self):
+        """All diagnostics that tell what it cannot: the form of LiME says so of a range that begins within a page."""
+        unaligned = self.gap == "lime.live" and any(first % PAGE for first, _ in self.holds)
+        return [self.gap, "lime.unaligned"] if unaligned else [self.gap]
 
     def pages(self):
         """Page frames that are in it as a whole."""
@@ -91,8 +95,6 @@ def _whole(first, end):
 
 def _lime(out, ranges, memory, image):
     for first, end in ranges:
-        if first % PAGE and "lime.unaligned" not in image.more_gaps:
-            image.more_gaps.append("lime.unaligned")
         out.write(_header(LIME_MAGIC, 1, first, end))
         for at, stop in _pieces(first, _whole(first, end), AVML_BLOCK):
             out.write(memory.read(at, stop - at))
@@ -216,7 +218,7 @@ def audit_wrong(image, answers, dump):
     def gaps(report):
         return sorted(item["id"] for item in report["diagnostics"] if item["effect"] == "incomplete")
 
-    if gaps(answers.report) != sorted([*gaps(dump.report), image.gap, *image.more_gaps]):
+    if gaps(answers.report) != sorted([*gaps(dump.report), *image.gaps()]):
         wrong.append(f"gaps: {', '.join(gaps(answers.report)) or 'none'}")
     if answers.report["complete"] or not answers.report["incomplete_because"]:
         wrong.append("said to be complete")

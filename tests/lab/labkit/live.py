@@ -53,13 +53,11 @@ def _machine(report):
 
 
 def _tables(report):
-    """What the hardware's tables alone say: nothing of it is in the objects of the kernel."""
-    kept = {key: report[key] for key in ("verdict", "complete", "domains")}
-    kept["crashkernel"] = [[item[key] for key in ("name", "start", "end")] for item in report["crashkernel"] or []]
+    """What the hardware's tables say: nothing of it comes from the kernel's records of devices."""
+    kept = {**ways.ROADS.facts(report), "complete": report["complete"]}
     kept["devices"] = [[item.get(key) for key in ("bdf", "pasid", "did", "stage", "device_tlb")]
                        for item in report["devices"]]
     kept["findings"] = [[item["id"], item["severity"]] for item in report["findings"]]
-    kept["units"] = [[item["name"], item["rtaddr"] and item["rtaddr"]["value"]] for item in report["units"]]
     return kept
 
 
