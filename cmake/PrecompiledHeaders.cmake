@@ -3,17 +3,16 @@
 # of a build. It hides an include that is missing: one build at least has to do without.
 option(DMAUDIT_PCH "precompile the headers of libraries" OFF)
 
-# dmaudit_precompile(TARGET [FROM ANOTHER] HEADERS ...): the headers below and those named, or what ANOTHER has. Both must
-# have the same compile options.
-function(dmaudit_precompile TARGET)
-  cmake_parse_arguments(ARG "" "FROM" "HEADERS" ${ARGN})
+# dmaudit_precompile(TARGET OWNER [HEADER...]): the headers below and those named, compiled for OWNER, which comes first and
+# has the compile options of all others.
+function(dmaudit_precompile TARGET OWNER)
   if(NOT DMAUDIT_PCH)
     return()
   endif()
-  if(ARG_FROM)
-    target_precompile_headers(${TARGET} REUSE_FROM ${ARG_FROM})
-  else()
+  if("${TARGET}" STREQUAL "${OWNER}")
     target_precompile_headers(${TARGET} PRIVATE <algorithm> <array> <functional> <map> <memory> <optional> <span> <string>
-                              <string_view> <utility> <vector> <fmt/format.h> <tl/expected.hpp> ${ARG_HEADERS})
+                              <string_view> <utility> <vector> <fmt/format.h> <tl/expected.hpp> ${ARGN})
+  else()
+    target_precompile_headers(${TARGET} REUSE_FROM ${OWNER})
   endif()
 endfunction()
