@@ -3,6 +3,7 @@
 #ifndef DMAUDIT_AUDIT_IDENTITY_H_
 #define DMAUDIT_AUDIT_IDENTITY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 

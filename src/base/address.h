@@ -4,6 +4,7 @@
 #define DMAUDIT_BASE_ADDRESS_H_
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>

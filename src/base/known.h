@@ -3,6 +3,7 @@
 #ifndef DMAUDIT_BASE_KNOWN_H_
 #define DMAUDIT_BASE_KNOWN_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>

@@ -4,6 +4,7 @@
 #define DMAUDIT_KERNEL_DWARF_TYPES_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>

@@ -4,6 +4,7 @@
 #define DMAUDIT_KERNEL_ROADS_H_
 
 #include <bitset>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>

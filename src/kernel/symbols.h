@@ -3,6 +3,7 @@
 #ifndef DMAUDIT_KERNEL_SYMBOLS_H_
 #define DMAUDIT_KERNEL_SYMBOLS_H_
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <optional>

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <initializer_list>
 
 #include "support/dump_builder.h"
 

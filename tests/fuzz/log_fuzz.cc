@@ -2,8 +2,10 @@
 // The kernel log: lines as text, and both buffer layouts built from the input and then damaged by
 // it. What a run keeps as evidence must give the same facts when all else is redacted.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "kernel/log_facts.h"
 #include "support/log_builder.h"

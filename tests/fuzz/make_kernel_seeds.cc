@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Writes the seeds of vmcoreinfo_fuzz, kallsyms_fuzz, btf_fuzz, acpi_fuzz and debuginfo_fuzz below
 // the folder given.
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <string>

@@ -2,6 +2,7 @@
 // "dump elf": ELF vmcores of both widths and byte orders.
 #include <elf.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "support/dump_builder.h"

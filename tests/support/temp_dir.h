@@ -6,10 +6,13 @@
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
+#include <system_error>
 
 namespace dmaudit::test {
 

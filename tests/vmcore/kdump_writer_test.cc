@@ -2,8 +2,10 @@
 #include "vmcore/write/kdump_writer.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -174,7 +176,7 @@ TEST_CASE("texts are cut at what the header holds, and stay terminated") {
   const TempDir dir;
   Pages content = Sample();
   KdumpDescription header = Header();
-  header.release = std::string(64, 'r') + "cut";
+  header.release = fmt::format("{:r>64}cut", "");
   REQUIRE(Write(header, content, {}, dir.File("dump")));
   CHECK(MiniKdump(dir.File("dump")).Text(12 + 2 * 65, 65) == std::string(64, 'r'));
 }

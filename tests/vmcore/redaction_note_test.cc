@@ -5,6 +5,9 @@
 #include <libdeflate.h>
 #include <zstd.h>
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "base/bytes.h"
 
 namespace dmaudit {

@@ -6,6 +6,7 @@
 #include <elfutils/libdwelf.h>
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>

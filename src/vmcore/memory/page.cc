@@ -2,6 +2,7 @@
 #include "vmcore/memory/page.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace dmaudit {
 

@@ -4,6 +4,7 @@
 #include <libdeflate.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace dmaudit {
 namespace {
