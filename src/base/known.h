@@ -43,8 +43,11 @@ class Known {
   }
 
   void Add(T value, Origin origin, std::string place) {
-    claims_.push_back({std::move(value), origin, std::move(place)});
-    if (claims_.back().origin < claims_[chosen_].origin) chosen_ = claims_.size() - 1;
+    Claim<T>& claim = claims_.emplace_back();
+    claim.value = std::move(value);
+    claim.origin = origin;
+    claim.place = std::move(place);
+    if (claim.origin < claims_[chosen_].origin) chosen_ = claims_.size() - 1;
   }
 
   bool known() const { return !claims_.empty(); }
