@@ -119,6 +119,9 @@ class Live(unittest.TestCase):
 
         self.assertTrue(same({"facts": None}))
         self.assertFalse(same({"facts": None}, diagnostics=[]))
+        firmware = [{"id": "rmrr.crash-kernel", "severity": "warning"}]
+        self.assertTrue(same(findings=firmware))
+        self.assertFalse(same(findings=firmware, diagnostics=[]))
         for key, value in (("bdf", "0000:00:0b.0"), ("did", 4), ("stage", "first")):
             self.assertFalse(same({key: value}), key)
         for key, value in (("complete", False), ("verdict", "uncertain"), ("domains", [1]), ("crashkernel", None),

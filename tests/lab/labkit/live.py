@@ -53,11 +53,12 @@ def _machine(report):
 
 
 def _tables(report):
-    """What the hardware's tables say: nothing of it comes from the kernel's records of devices."""
+    """What the hardware's tables say: nothing of it comes from the kernel's records of devices and firmware."""
     kept = {**ways.ROADS.facts(report), "complete": report["complete"]}
     kept["devices"] = [[item.get(key) for key in ("bdf", "pasid", "did", "stage", "device_tlb")]
                        for item in report["devices"]]
-    kept["findings"] = [[item["id"], item["severity"]] for item in report["findings"]]
+    kept["findings"] = [[item["id"], item["severity"]] for item in report["findings"]
+                        if not item["id"].startswith("rmrr.")]
     return kept
 
 
