@@ -13,8 +13,8 @@ NEEDED_BY = {
     "algorithm": r"std::(?:ranges::)?(?:sort|stable_sort|is_sorted|find|find_if|find_if_not|any_of|all_of|none_of|count|count_if"
                  r"|copy|copy_n|copy_if|fill|fill_n|equal|search|lower_bound|upper_bound|equal_range|binary_search"
                  r"|partition_point|unique|remove_if|reverse|rotate|transform|max_element|min_element|minmax_element"
-                 r"|for_each|shuffle|clamp|mismatch|set_difference|includes|generate|adjacent_find|lexicographical_compare|nth_element|partition"
-                 r"|replace|contains|starts_with)\(|std::(?:ranges::)?(?:min|max|minmax)\(",
+                 r"|for_each|shuffle|clamp|mismatch|set_difference|includes|generate|adjacent_find"
+                 r"|lexicographical_compare|nth_element|partition|replace|contains|starts_with)\(|std::(?:ranges::)?(?:min|max|minmax)\(",
     "array": r"std::(?:array|to_array)\b",
     "atomic": r"std::atomic\b",
     "bit": r"std::(?:countr_zero|countl_zero|countr_one|popcount|has_single_bit|bit_ceil|bit_floor|bit_width|bit_cast|endian)\b",
@@ -70,7 +70,7 @@ NEEDED_BY = {
     "doctest/doctest.h": r"\b(?:TEST_CASE|SUBCASE|CHECK|REQUIRE|CAPTURE|INFO)\(",
 }
 # Headers that promise what another has.
-ALSO = {"fmt/ranges.h": "fmt/format.h", "fmt/chrono.h": "fmt/format.h", "fmt/core.h": "fmt/format.h"}
+ALSO = {"fmt/ranges.h": "fmt/format.h", "fmt/chrono.h": "fmt/format.h"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^">]+)[">]', re.M)
 # Text of which nothing is a use: comments, raw strings, strings, characters.
 NO_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])\'', re.S)

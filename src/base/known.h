@@ -43,6 +43,7 @@ class Known {
   }
 
   void Add(T value, Origin origin, std::string place) {
+    // Not as a temporary: gcc 12 takes the move of its text for an overflow.
     Claim<T>& claim = claims_.emplace_back();
     claim.value = std::move(value);
     claim.origin = origin;
