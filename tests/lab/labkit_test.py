@@ -120,7 +120,9 @@ class Live(unittest.TestCase):
         self.assertTrue(same({"facts": None}))
         self.assertFalse(same({"facts": None}, diagnostics=[]))
         firmware = [{"id": "rmrr.crash-kernel", "severity": "warning"}]
-        self.assertTrue(same(findings=firmware))
+        lost = {**excluded[0], "message": "dmar_rmrr_units (scopes that firmware declares): physical 0x1 is excluded"}
+        self.assertTrue(same(findings=firmware, diagnostics=[lost]))
+        self.assertFalse(same(findings=firmware))
         self.assertFalse(same(findings=firmware, diagnostics=[]))
         for key, value in (("bdf", "0000:00:0b.0"), ("did", 4), ("stage", "first")):
             self.assertFalse(same({key: value}), key)
