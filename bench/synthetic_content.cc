@@ -44,7 +44,7 @@ void SyntheticContent::VisitRam(const std::function<bool(PhysRange)>& visit) con
   for (size_t i = 0; go_on && i < more_ram_.size(); ++i) go_on = visit(more_ram_[i]);
 }
 
-void SyntheticContent::VisitPages(const std::function<bool(PhysAddr)>& visit) const {
+void SyntheticContent::VisitPages(const std::function<bool(const PageRun&)>& visit) const {
   // Three ascending sequences, merged.
   auto base = base_pages_.begin();
   auto changed = changed_.begin();
@@ -53,7 +53,7 @@ void SyntheticContent::VisitPages(const std::function<bool(PhysAddr)>& visit) co
     uint64_t next = zero;
     if (base != base_pages_.end()) next = std::min(next, *base);
     if (changed != changed_.end()) next = std::min(next, changed->first);
-    if (next == UINT64_MAX || !visit(PhysAddr(next))) return;
+    if (next == UINT64_MAX || !visit({.first = PhysAddr(next)})) return;
     if (base != base_pages_.end() && *base == next) ++base;
     if (changed != changed_.end() && changed->first == next) ++changed;
     if (zero == next) {

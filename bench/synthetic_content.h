@@ -38,7 +38,7 @@ class SyntheticContent : public KdumpContent {
   std::span<std::byte> Change(PhysAddr page);
 
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
-  void VisitPages(const std::function<bool(PhysAddr)>& visit) const override;
+  void VisitPages(const std::function<bool(const PageRun&)>& visit) const override;
   std::unique_ptr<PageFiller> MakeFiller() const override;
   // The page at `base`, which VisitPages names; for one thread.
   void FillPage(PhysAddr base, std::span<std::byte> out) { Copy(base, *context_, page_, out); }

@@ -60,8 +60,12 @@ class MiniKdump : public PhysicalMemory {
     if (!InBitmap(2, pfn)) return std::nullopt;
     uint64_t index = 0;
     for (uint64_t i = 0; i < pfn; ++i) index += InBitmap(2, i) ? 1u : 0u;
+    return At(index);
+  }
+  // The descriptor of the index-th page that is stored.
+  Descriptor At(uint64_t index) const {
     const uint64_t at = bitmap1_at() + 2 * bitmap_bytes() + index * 24;
-    return Descriptor{U64(at), U32(at + 8), U32(at + 12)};
+    return {U64(at), U32(at + 8), U32(at + 12)};
   }
   std::vector<std::byte> PageBytes(const Descriptor& d) const {
     const auto stored = SubSpan(file_, d.offset, d.size).value();

@@ -29,9 +29,9 @@ class Pages : public KdumpContent {
       if (!visit(range)) return;
     }
   }
-  void VisitPages(const std::function<bool(PhysAddr)>& visit) const override {
+  void VisitPages(const std::function<bool(const PageRun&)>& visit) const override {
     for (const auto& [base, bytes] : pages) {
-      if (!visit(PhysAddr(base))) return;
+      if (!visit({.first = PhysAddr(base)})) return;
     }
   }
   std::map<uint64_t, StoredAs> damaged;
@@ -97,6 +97,45 @@ Status Write(const KdumpDescription& header, KdumpContent& content, const KdumpO
   const Result<KdumpSummary> written = WriteKdump(header, content, options, *file);
   return written ? file->Commit() : Status(tl::unexpected(written.error()));
 }
+
+// Runs of damaged pages between pages of data, told as such or to be asked for one by one.
+class DamagedRuns : public KdumpContent {
+ public:
+  bool told = true;
+  std::vector<PageRun> runs;
+
+  void Add(StoredAs as, uint64_t count) {
+    const uint64_t next =
+        runs.empty() ? 3 : runs.back().first.value() / 4096 + runs.back().count + 1;
+    runs.push_back({PhysAddr(next * 4096), count, as});
+  }
+  void VisitRam(const std::function<bool(PhysRange)>& visit) const override {
+    for (const PageRun& run : runs) {
+      if (!visit(*PhysRange::FromSize(run.first, run.count * 4096))) return;
+    }
+  }
+  void VisitPages(const std::function<bool(const PageRun&)>& visit) const override {
+    for (const PageRun& run : runs) {
+      const bool damaged = run.as != StoredAs::kData;
+      if (!visit({run.first, run.count, told && damaged ? run.as : std::nullopt})) return;
+    }
+  }
+  std::unique_ptr<PageFiller> MakeFiller() const override {
+    struct Filler : PageFiller {
+      const DamagedRuns& content;
+      explicit Filler(const DamagedRuns& c) : content(c) {}
+      Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) override {
+        const auto run = std::ranges::find_if(content.runs, [base](const PageRun& candidate) {
+          return base.value() - candidate.first.value() < candidate.count * 4096;
+        });
+        REQUIRE(run != content.runs.end());
+        std::ranges::fill(out, std::byte{0x5a});
+        return *run->as;
+      }
+    };
+    return std::make_unique<Filler>(*this);
+  }
+};
 
 TEST_CASE("headers, notes, bitmaps and pages read back, for every codec and page size") {
   const TempDir dir;
@@ -221,6 +260,106 @@ TEST_CASE("RAM at the top of the address space leaves holes, not gigabytes") {
   REQUIRE(stat(dir.File("dump").c_str(), &status) == 0);
   CHECK(static_cast<uint64_t>(status.st_size) > uint64_t{6} << 30);
   CHECK(status.st_blocks * 512 < 1 << 20);
+}
+
+TEST_CASE("damaged pages in one run are written as those that are asked for one by one") {
+  const TempDir dir;
+  DamagedRuns content;
+  for (const uint64_t count : {255u, 256u, 257u, 512u, 600u}) {
+    for (const StoredAs as : {StoredAs::kLost, StoredAs::kTruncated, StoredAs::kCorrupt}) {
+      content.Add(StoredAs::kData, 3);
+      content.Add(as, count);
+    }
+  }
+  content.Add(StoredAs::kData, 1);
+  for (const bool told : {true, false}) {
+    for (const unsigned threads : {1u, 3u}) {
+      CAPTURE(told);
+      CAPTURE(threads);
+      content.told = told;
+      REQUIRE(Write(Header(), content, {StoreCodec::kZlib, 1, threads, nullptr}, dir.File("dump")));
+      const MiniKdump dump(dir.File("dump"));
+      CHECK(dump.U32(424) == (1 | 8));  // zlib, incomplete
+      uint64_t expected = 0;
+      for (uint64_t pfn = 0; pfn <= content.runs.back().first.value() / 4096; ++pfn) {
+        const auto run = std::ranges::find_if(content.runs, [pfn](const PageRun& candidate) {
+          return pfn - candidate.first.value() / 4096 < candidate.count;
+        });
+        REQUIRE(dump.InBitmap(2, pfn) == (run != content.runs.end()));
+        if (run == content.runs.end()) continue;
+        const MiniKdump::Descriptor found = dump.At(expected++);
+        switch (*run->as) {
+          case StoredAs::kData:
+            REQUIRE(dump.PageBytes(found) == Filled(4096, 0x5a));
+            break;
+          case StoredAs::kLost:
+            REQUIRE((found.offset == 0 && found.size == 0 && found.flags == 0));
+            break;
+          case StoredAs::kTruncated:
+            REQUIRE((found.offset >= dump.size() && found.size == 4096));
+            break;
+          case StoredAs::kCorrupt:
+            REQUIRE((found.flags == (1 | 0x20) && found.offset + found.size <= dump.size()));
+            break;
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("lost pages in one run are a hole of the file, and are counted") {
+  const TempDir dir;
+  for (const uint64_t count : {(1u << 20) - 1, 1u << 20, (1u << 20) + 1, 3u << 20}) {
+    CAPTURE(count);
+    DamagedRuns content;
+    content.Add(StoredAs::kData, 1);
+    content.Add(StoredAs::kLost, count);
+    content.Add(StoredAs::kData, 1);
+    uint64_t calls = 0, last = 0;
+    const auto progress = [&](uint64_t done, uint64_t total) {
+      CHECK(total == count + 2);
+      CHECK(done >= last);
+      last = done;
+      ++calls;
+      return true;
+    };
+    Result<AtomicFile> file = AtomicFile::Create(dir.File("dump"), AtomicFile::Access::kPositioned);
+    REQUIRE(file);
+    const Result<KdumpSummary> written =
+        WriteKdump(Header(), content, {StoreCodec::kZlib, 1, 1, progress}, *file);
+    REQUIRE(written);
+    REQUIRE(file->Commit());
+    CHECK(written->pages == count + 2);
+    CHECK(written->lost == count);
+    CHECK(last == count + 2);
+    CHECK(calls == (count + ((1u << 20) - 1)) / (1u << 20) + 1);
+    struct stat status {};
+    REQUIRE(stat(dir.File("dump").c_str(), &status) == 0);
+    CHECK(static_cast<uint64_t>(status.st_size) > count * 24);
+    // Two bitmaps, and little more.
+    CHECK(static_cast<uint64_t>(status.st_blocks) * 512 < count / 4 + (1 << 17));
+    const MiniKdump dump(dir.File("dump"));
+    CHECK(dump.PageBytes(dump.At(0)) == Filled(4096, 0x5a));
+    CHECK(dump.At(1).offset == 0);
+    CHECK(dump.At(count).offset == 0);
+    CHECK(dump.PageBytes(dump.At(count + 1)) == Filled(4096, 0x5a));
+  }
+}
+
+TEST_CASE("a run of damaged pages that is longer than announced is an error") {
+  struct Growing : DamagedRuns {
+    mutable unsigned asked = 0;
+    void VisitPages(const std::function<bool(const PageRun&)>& visit) const override {
+      const uint64_t count = ++asked < 3 ? 300 : 301;
+      visit({PhysAddr(0), count, StoredAs::kLost});
+    }
+  } content;
+  content.Add(StoredAs::kLost, 400);
+  const TempDir dir;
+  const Status status = Write(Header(), content, {}, dir.File("dump"));
+  REQUIRE_FALSE(status);
+  CHECK(status.error().code == ErrorCode::kMalformed);
+  CHECK(dir.Entries() == 0);
 }
 
 TEST_CASE("what cannot be written is refused") {

@@ -44,14 +44,14 @@ class DumpContent : public KdumpContent {
     memory_.VisitStates([&](PhysRange range, ByteState) { return visit(range); });
   }
 
-  void VisitPages(const std::function<bool(PhysAddr)>& visit) const override {
+  void VisitPages(const std::function<bool(const PageRun&)>& visit) const override {
     std::optional<Border> border;
     // A page that several ranges share is decided on when the last of them has been seen.
     const auto settle = [&] {
       const bool store = border && Stores(*border);
       const PhysAddr base(border ? border->frame << shift_ : 0);
       border.reset();
-      return !store || visit(base);
+      return !store || visit({.first = base});
     };
     bool go_on = true;
     memory_.VisitStates([&](PhysRange range, ByteState state) {
@@ -62,19 +62,16 @@ class DumpContent : public KdumpContent {
         if (border && border->frame != frame) go_on = settle();
         if (!go_on) return false;
         const uint64_t page_last = (frame << shift_) | (size_ - 1);
-        const uint64_t end = std::min(page_last, last);
+        uint64_t end = std::min(page_last, last);
         if (at != frame << shift_ || end != page_last) {
           if (!border) border.emplace(Border{frame, 0, {}});
           if (IsReadable(state)) border->known += end - at + 1;
           border->states.Add(state);
-        } else if (IsWanted(state)) {
-          go_on = visit(PhysAddr(at));
+        } else {
+          const uint64_t more = (last - page_last) / size_;  // whole pages behind this one
+          end += more * size_;
+          if (IsWanted(state)) go_on = visit({PhysAddr(at), more + 1, Told(state)});
           if (!go_on) return false;
-        } else if (last - at >= size_) {
-          // Whole pages that were never in the dump, in one step.
-          at += (last - at + 1) / size_ * size_;
-          if (at > last || at == 0) return true;
-          continue;
         }
         if (end == last) return true;
         at = end + 1;
@@ -91,7 +88,7 @@ class DumpContent : public KdumpContent {
   uint64_t CountPartial() const {
     uint64_t partial = filled_in_part_;
     DumpContent again(*this, &partial);
-    again.VisitPages([](PhysAddr) { return true; });
+    again.VisitPages([](const PageRun&) { return true; });
     return partial;
   }
 
@@ -151,6 +148,14 @@ class DumpContent : public KdumpContent {
   static bool IsWanted(ByteState state) {
     return IsReadable(state) || state == ByteState::kLost || state == ByteState::kTruncated ||
            state == ByteState::kCorrupt;
+  }
+
+  // What no page has to be read for. In a distilled dump any page can hold words.
+  std::optional<StoredAs> Told(ByteState state) const {
+    if (distilled_) return std::nullopt;
+    StateSet states;
+    states.Add(state);
+    return states.Damage();
   }
 
   bool Stores(const Border& border) const {

@@ -120,9 +120,9 @@ class DistilledContent : public KdumpContent {
     while (go_on && next != plan_.pages.end()) go_on = visit(PageAt(*next++));
   }
 
-  void VisitPages(const std::function<bool(PhysAddr)>& visit) const override {
+  void VisitPages(const std::function<bool(const PageRun&)>& visit) const override {
     for (const uint64_t base : plan_.pages) {
-      if (!visit(PhysAddr(base))) return;
+      if (!visit({.first = PhysAddr(base)})) return;
     }
   }
 

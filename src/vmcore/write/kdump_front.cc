@@ -111,9 +111,9 @@ Result<KdumpPlan> PlanKdump(const KdumpDescription& header, const KdumpContent& 
     last = std::max(last, range.last.value());
     return true;
   });
-  content.VisitPages([&](PhysAddr base) {
-    last = std::max(last, base.value());
-    ++layout.pages;
+  content.VisitPages([&](const PageRun& run) {
+    last = std::max(last, run.first.value() + (run.count - 1) * header.block_size);
+    layout.pages += run.count;
     return true;
   });
   if (last >= kMaxKdumpAddress) {
@@ -189,14 +189,15 @@ Status WriteKdumpBitmaps(const KdumpContent& content, const KdumpPlan& layout, u
 
   BitmapStream stored(file, layout.bitmap2_at, block);
   std::optional<uint64_t> before;
-  content.VisitPages([&](PhysAddr base) {
-    const uint64_t frame = base.value() / block;
+  content.VisitPages([&](const PageRun& run) {
+    const uint64_t frame = run.first.value() / block;
+    const uint64_t last = frame + (run.count - 1);
     if (before && frame <= *before) {
       status = Fail(ErrorCode::kMalformed, "page frame {:#x}: pages are not ascending", frame);
     } else {
-      status = stored.Set(frame, frame);
+      status = stored.Set(frame, last);
     }
-    before = frame;
+    before = last;
     return status.has_value();
   });
   if (status) status = stored.Flush();

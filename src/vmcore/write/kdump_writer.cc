@@ -39,14 +39,27 @@ struct PageJob {
     uint32_t size = 0;
     uint32_t flags = 0;
   };
+  struct Damaged {
+    StoredAs as;
+    uint64_t count;
+  };
   std::vector<PhysAddr> bases;
   std::vector<Packed> packed;
-  std::vector<std::byte> bytes;  // of all pages, one behind the other
+  std::vector<std::byte> bytes;   // of all pages, one behind the other
+  std::optional<Damaged> behind;  // pages that follow, without bytes
   Status status;
+
+  void Clear() {
+    bases.clear();
+    behind.reset();
+  }
 };
 
 // 1 MiB of 4 KiB pages: work enough for a thread, little enough to hold.
 constexpr size_t kPagesPerJob = 256;
+
+// Of damaged pages, which cost next to nothing: often enough to be interrupted.
+constexpr uint64_t kDamagedPerJob = uint64_t{1} << 20;
 
 // 128 KiB of 4 KiB pages are read at once where they lie together: they still are in the
 // processor's cache when they are compressed.
@@ -132,30 +145,19 @@ class PageWriter {
     if (status && !job.bytes.empty()) status = data_.Put(job.bytes);
     for (const PageJob::Packed& page : job.packed) {
       if (!status) break;
+      if (page.as != StoredAs::kData) {
+        status = PutDamaged(page.as, 1);
+        continue;
+      }
       ++summary_.pages;
-      switch (page.as) {
-        case StoredAs::kData:
-          if (page.zero) {
-            status = Describe(*zero_page_at_, block_size_, 0);
-          } else {
-            status = Describe(own + done, page.size, page.flags);
-            done += page.size;
-          }
-          break;
-        case StoredAs::kLost:
-          ++summary_.lost;
-          status = Describe(0, 0, 0);
-          break;
-        case StoredAs::kTruncated:
-          ++summary_.truncated;
-          status = Describe(beyond_end_, block_size_, 0);
-          break;
-        case StoredAs::kCorrupt:
-          ++summary_.corrupt;
-          status = Describe(*undecodable_at_, kUndecodable.size(), kFlagsUndecodable);
-          break;
+      if (page.zero) {
+        status = Describe(*zero_page_at_, block_size_, 0);
+      } else {
+        status = Describe(own + done, page.size, page.flags);
+        done += page.size;
       }
     }
+    if (status && job.behind) status = PutDamaged(job.behind->as, job.behind->count);
     return status;
   }
 
@@ -177,24 +179,47 @@ class PageWriter {
   // All zero pages share one, and so do all undecodable ones.
   Status PutShared(const PageJob& job, uint64_t at) {
     const auto any = [&job](auto test) { return std::ranges::any_of(job.packed, test); };
+    const auto corrupt = [](const auto& page) { return page.as == StoredAs::kCorrupt; };
     if (!zero_page_at_ && any([](const auto& page) { return page.zero; })) {
       zero_page_at_ = at;
       at += block_size_;
       if (const Status put = data_.Put(std::vector<std::byte>(block_size_)); !put) return put;
     }
-    if (!undecodable_at_ && any([](const auto& page) { return page.as == StoredAs::kCorrupt; })) {
+    if (!undecodable_at_ && (any(corrupt) || (job.behind && corrupt(*job.behind)))) {
       undecodable_at_ = at;
       return data_.Put(AsBytes(kUndecodable));
     }
     return {};
   }
 
-  Status Describe(uint64_t at, uint64_t size, uint32_t flags) {
+  Status PutDamaged(StoredAs as, uint64_t count) {
+    summary_.pages += count;
+    switch (as) {
+      case StoredAs::kData:
+        break;
+      case StoredAs::kLost:
+        summary_.lost += count;
+        // Nothing but zeros: of many, a hole of the file.
+        if (count >= kPagesPerJob) return descriptors_.Skip(count * kKdumpDescriptorSize);
+        return Describe(0, 0, 0, count);
+      case StoredAs::kTruncated:
+        summary_.truncated += count;
+        return Describe(beyond_end_, block_size_, 0, count);
+      case StoredAs::kCorrupt:
+        summary_.corrupt += count;
+        return Describe(*undecodable_at_, kUndecodable.size(), kFlagsUndecodable, count);
+    }
+    return Fail(ErrorCode::kMalformed, "damaged pages with data");
+  }
+
+  Status Describe(uint64_t at, uint64_t size, uint32_t flags, uint64_t times = 1) {
     std::array<std::byte, kKdumpDescriptorSize> descriptor{};
     StoreUnchecked<uint64_t>(descriptor, 0, at);
     StoreUnchecked<uint32_t>(descriptor, 8, static_cast<uint32_t>(size));
     StoreUnchecked<uint32_t>(descriptor, 12, flags);
-    return descriptors_.Put(descriptor);
+    Status status;
+    for (; status && times != 0; --times) status = descriptors_.Put(descriptor);
+    return status;
   }
 
   PositionedStream descriptors_;
@@ -230,18 +255,28 @@ Status WritePages(const KdumpDescription& header, const KdumpContent& content,
         return status.has_value();
       });
   PageJob* job = &work.Next();
-  job->bases.clear();
+  job->Clear();
   uint64_t pages = 0;
-  content.VisitPages([&](PhysAddr base) {
-    if (++pages > layout.pages) {
+  content.VisitPages([&](const PageRun& run) {
+    pages += run.count;
+    if (pages > layout.pages) {
       status = Fail(ErrorCode::kMalformed, "more pages than were announced");
       return false;
     }
-    job->bases.push_back(base);
-    if (job->bases.size() < kPagesPerJob) return true;
-    if (!work.Submit()) return false;
-    job = &work.Next();
-    job->bases.clear();
+    const bool damaged = run.as && run.count >= kPagesPerJob;
+    for (uint64_t done = 0; done < run.count;) {
+      if (damaged) {
+        job->behind = {*run.as, std::min(run.count - done, kDamagedPerJob)};
+        done += job->behind->count;
+      } else {
+        job->bases.push_back(PhysAddr(run.first.value() + done * header.block_size));
+        ++done;
+        if (job->bases.size() < kPagesPerJob) continue;
+      }
+      if (!work.Submit()) return false;
+      job = &work.Next();
+      job->Clear();
+    }
     return true;
   });
   if (status && !job->bases.empty()) work.Submit();

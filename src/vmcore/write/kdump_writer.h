@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -60,6 +61,14 @@ enum class StoredAs : uint8_t {
   kCorrupt,    // a descriptor with data that no reader can decode
 };
 
+// Pages that follow each other. `as` is what they all are, and not kData; without it, a filler has
+// to be asked.
+struct PageRun {
+  PhysAddr first;
+  uint64_t count = 1;
+  std::optional<StoredAs> as = std::nullopt;
+};
+
 // Reads pages for one thread.
 class PageFiller {
  public:
@@ -80,8 +89,8 @@ class KdumpContent {
   virtual ~KdumpContent() = default;
   // Ascending, disjoint ranges; a page of which any byte is RAM counts as RAM.
   virtual void VisitRam(const std::function<bool(PhysRange)>& visit) const = 0;
-  // Ascending bases of the pages to store, all of them RAM. Stops when `visit` returns false.
-  virtual void VisitPages(const std::function<bool(PhysAddr)>& visit) const = 0;
+  // The pages to store, ascending, all of them RAM. Stops when `visit` returns false.
+  virtual void VisitPages(const std::function<bool(const PageRun&)>& visit) const = 0;
   // One for each thread; asked for pages in any order. Outlived by this.
   virtual std::unique_ptr<PageFiller> MakeFiller() const = 0;
 };

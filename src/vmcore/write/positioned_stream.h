@@ -33,6 +33,12 @@ class PositionedStream {
     buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
     return {};
   }
+  // Leaves bytes out: where nothing was written before, they read as zeros.
+  Status Skip(uint64_t bytes) {
+    const Status flushed = Flush();
+    offset_ += bytes;
+    return flushed;
+  }
   Status Flush() {
     if (buffer_.empty()) return {};
     const Status written = file_.WriteAt(offset_, buffer_);
