@@ -4,17 +4,21 @@
 guest."""
 
 import base64
+import contextlib
 import copy
 import gzip
+import io
 import json
+import os
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 # pylint: disable=wrong-import-position
-from labkit import checks, debugfs, inherit, live, machine, matrix, trace  # noqa: E402
+from labkit import checks, debugfs, inherit, live, machine, matrix, pool, trace  # noqa: E402
 from labkit.cache import LabError  # noqa: E402
 
 HELD = 0x50  # 00:0a.0
@@ -318,6 +322,47 @@ class Debugfs(unittest.TestCase):
     def test_nothing_said_is_no_agreement(self):
         found = debugfs.checks({"groups": self.SAID["groups"]}, self.report, checks.Mappings([]))
         self.assertFalse(any(check.good for check in found))
+
+
+class Pool(unittest.TestCase):
+    def test_every_piece_has_a_process_of_its_own(self):
+        answers = list(pool.each(range(5), 2, lambda piece: (piece, os.getpid())))
+        self.assertEqual(sorted(piece for piece, _ in answers), list(range(5)))
+        self.assertEqual(len({number for _, number in answers} - {os.getpid()}), 5)
+
+    def test_a_piece_does_not_wait_for_the_one_before(self):
+        def work(piece):
+            if piece == 0:
+                time.sleep(0.5)
+            return piece
+
+        self.assertEqual(list(pool.each(range(4), 2, work)), [1, 2, 3, 0])
+
+    def test_an_end_without_an_answer_is_told(self):
+        for work in (lambda piece: os._exit(7), lambda piece: 1 / 0):
+            with contextlib.redirect_stderr(io.StringIO()), self.assertRaisesRegex(LabError, "no answer"):
+                list(pool.each([0], 1, work))
+
+    def test_what_goes_on_cleans_up_when_it_is_left(self):
+        with tempfile.TemporaryDirectory() as folder:
+            def work(piece):
+                mark = Path(folder) / str(piece)
+                if piece == 1:
+                    while not (Path(folder) / "0").exists():
+                        time.sleep(0.01)
+                    return piece
+                mark.touch()
+                try:
+                    time.sleep(60)
+                finally:
+                    mark.with_name("cleaned").touch()
+
+            ended = pool.each([0, 1, 2], 2, work)
+            self.assertEqual(next(ended), 1)
+            self.assertFalse((Path(folder) / "cleaned").exists())
+            ended.close()
+            self.assertTrue((Path(folder) / "cleaned").exists())
+            self.assertFalse((Path(folder) / "2").exists())
 
 
 class Matrix(unittest.TestCase):

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The lab's scratch folder: downloads, unpacked kernels, initramfs images, runs."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 LAB_SOURCE = Path(__file__).resolve().parent.parent
-
-
-_LOCK = threading.Lock()
-_LOCKS = {}
 
 
 class LabError(Exception):
@@ -77,10 +73,13 @@ def digest(*parts):
     return total.hexdigest()[:16]
 
 
-def lock(name):
-    """The lock of this name: cells run side by side and share the cache."""
-    with _LOCK:
-        return _LOCKS.setdefault(str(name), threading.RLock())
+@contextlib.contextmanager
+def lock(path):
+    """Holds the lock of what is at `path`: cells run side by side, in processes of their own, and share the cache."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.parent / f".{path.name}.lock", "wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def made_once(path, make):
@@ -90,7 +89,6 @@ def made_once(path, make):
 
 
 def _made(path, make):
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{os.getpid()}"
     if temporary.is_dir():
         shutil.rmtree(temporary)

@@ -18,17 +18,6 @@ TRACES = ["vtd_reg_write", "vtd_reg_dmar_root", "vtd_reg_ir_root", "vtd_reg_writ
           "vtd_dmar_fault"]
 
 
-_running = set()
-_ending = threading.Event()
-
-
-def end_all():
-    """Ends every guest of this process, for good: those who wait for one, or start one later, get a LabError."""
-    _ending.set()
-    for guest in list(_running):
-        guest.kill()
-
-
 class Guest:
     """Runs QEMU in a process group of its own; close() leaves nothing behind."""
 
@@ -53,10 +42,7 @@ class Guest:
         self._error = open(self.folder / "qemu.err", "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._error,
                                         stderr=self._error, start_new_session=True)
-        _running.add(self)
         try:
-            if _ending.is_set():
-                raise LabError("the lab is being stopped")
             self._wait_for(qmp_path.exists, 120, "QEMU's QMP socket")
             self.qmp = Qmp(qmp_path, timeout=120)
             self._info = socket.socket(socket.AF_UNIX)
@@ -123,17 +109,8 @@ class Guest:
                 raise LabError(f"the guest did not end within {seconds} s: {self.console()[-300:]!r}")
             time.sleep(0.2)
 
-    def kill(self):
-        """Ends the process group at once; close() tidies up."""
-        try:
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-
     def close(self):
         """Ends the whole process group."""
-        _running.discard(self)
         if self.qmp is not None:
             self.qmp.close()
             self.qmp = None
