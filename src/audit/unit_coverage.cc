@@ -42,6 +42,7 @@ class UnitScopes {
     for (const FirmwareScope& scope : result.machine.scopes.scopes) {
       if (scope.kind != ScopeKind::kUnit) continue;
       any_ = true;
+      if (scope.segment) segments_.insert(*scope.segment);
       if (Missing(scope, result.units)) {
         missing_.insert(scope.devices.begin(), scope.devices.end());
         if (scope.segment) doubtful_.insert(*scope.segment);
@@ -71,6 +72,12 @@ class UnitScopes {
                                                               : Coverage::kUnknown;
   }
 
+  // Whether units take whatever else there is in every segment that has one.
+  bool TakeTheRest() const {
+    return whole_ && std::ranges::all_of(
+                         segments_, [this](uint16_t segment) { return rest_.contains(segment); });
+  }
+
   // Nothing where Of() is another than kUnit, and where that is all that is known.
   std::optional<size_t> UnitOfDevice(const DeviceFacts& device) const {
     if (Of(device) != Coverage::kUnit) return std::nullopt;
@@ -91,6 +98,7 @@ class UnitScopes {
   std::map<Bdf, UnitIndex> named_;      // by any unit
   std::set<Bdf> missing_;               // by a unit that the dump does not have
   std::map<uint16_t, UnitIndex> rest_;  // segments that a unit covers as a whole
+  std::set<uint16_t> segments_;         // those of all units
   std::set<uint16_t> doubtful_;         // segments with a unit of which not all is known
 };
 
@@ -174,6 +182,11 @@ std::vector<Finding> CheckCoverage(const AuditResult& result, const DeviceStates
                     "whether a unit translates {} is not known ({}{}): not all scopes that "
                     "firmware declared, or bridges above a device, could be read",
                     Counted(unknown, "PCI device"), example, unknown == 1 ? "" : ", ...");
+  }
+  if (!inventory.complete && !UnitScopes(result).TakeTheRest()) {
+    sink.Incomplete("audit.devices-unlisted",
+                    "not all devices could be listed, and no unit takes those that no other names: "
+                    "one that nothing translates may be among them");
   }
   if (finding.devices.empty()) return {};
   finding.headline = fmt::format("{} behind no unit: all memory in reach",

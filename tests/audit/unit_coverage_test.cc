@@ -88,6 +88,31 @@ TEST_CASE("a device in no unit's scope is one finding, and reaches all memory") 
   CHECK(CountCoverage(scene.result).none == 1);
 }
 
+TEST_CASE("a device that is not listed may be behind no unit, unless units take the rest") {
+  const auto incomplete = [](const std::function<void(Scene&)>& change) {
+    Scene scene;
+    scene.unit(2).flag = true;
+    scene.result.machine.inventory.complete = false;
+    change(scene);
+    scene.Check();
+    const bool told = scene.sink.incomplete("audit.devices-unlisted");
+    CHECK(scene.sink.diagnostics().size() == (told ? 1 : 0));
+    return told;
+  };
+  CHECK_FALSE(incomplete([](Scene&) {}));
+  CHECK(incomplete([](Scene& s) { s.unit(2).flag = false; }));  // segment 1
+  CHECK(incomplete([](Scene& s) {
+    s.unit(1).flag = false;
+    s.unit(0).devices = {kDevice};  // all that are listed are covered
+  }));
+  CHECK_FALSE(incomplete([](Scene& s) {
+    s.unit(1).flag = false;
+    s.unit(0).devices = {kDevice};
+    s.result.machine.inventory.complete = true;
+  }));
+  CHECK(incomplete([](Scene& s) { s.result.machine.scopes.units_complete = false; }));
+}
+
 TEST_CASE("without a unit for the rest, the device or a bridge above it must be named") {
   const auto named = [](const std::vector<Bdf>& devices) {
     return After([&](Scene& s) {
