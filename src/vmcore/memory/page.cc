@@ -15,15 +15,26 @@ void Page::Reset(PhysAddr page_base, uint32_t size, ByteState state) {
 void Page::SetState(uint32_t offset, uint32_t size, ByteState state) {
   if (size == 0) return;
   std::vector<PageExtent> out;
-  const auto append = [&out](uint32_t from, uint32_t to, ByteState s) {
+  const auto append_to = [](std::vector<PageExtent>& list, uint32_t from, uint32_t to,
+                            ByteState s) {
     if (from >= to) return;
-    if (!out.empty() && out.back().state == s) {
-      out.back().size += to - from;
+    if (!list.empty() && list.back().state == s) {
+      list.back().size += to - from;
     } else {
-      out.push_back({from, to - from, s});
+      list.push_back({from, to - from, s});
     }
   };
+  const auto append = [&](uint32_t from, uint32_t to, ByteState s) { append_to(out, from, to, s); };
   const uint32_t end = offset + size;
+  // Stretches mostly come ascending, and a file can make them a byte each.
+  if (!extents.empty() && extents.back().offset <= offset) {
+    const PageExtent last = extents.back();
+    extents.pop_back();
+    append_to(extents, last.offset, offset, last.state);
+    append_to(extents, offset, end, state);
+    append_to(extents, end, last.offset + last.size, last.state);
+    return;
+  }
   bool placed = false;
   for (const PageExtent& extent : extents) {
     const uint32_t extent_end = extent.offset + extent.size;
