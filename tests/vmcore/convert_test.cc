@@ -251,6 +251,50 @@ TEST_CASE("a page known in part is unknown as a whole, and counted") {
   CHECK(ReadPageAt(*result, 0x9000).bytes == ReadPageAt(*dump, 0x9000).bytes);
 }
 
+TEST_CASE("a page known in part is counted among any number of damaged ones") {
+  const TempDir dir;
+  for (const uint64_t pages : {254u, 255u, 256u, 300u}) {
+    CAPTURE(pages);
+    KdumpBuilder builder;
+    builder.max_mapnr = 512;
+    for (uint64_t pfn = 0; pfn < pages + 20; ++pfn) {
+      builder.AddPage(pfn, PatternPage(pfn), PageCodec::kRaw);
+    }
+    std::vector<std::byte> bytes = builder.Build().bytes;
+    bytes.resize(bytes.size() - pages * kTestPage + 100);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(std::move(bytes), sink);
+    REQUIRE(dump);
+    const Result<ConvertSummary> summary = ConvertToKdump(*dump, {}, {}, dir.File("out"));
+    REQUIRE(summary);
+    CHECK(summary->pages.truncated == pages);
+    CHECK(summary->partial_pages == 1);
+  }
+}
+
+TEST_CASE("a long run of lost or cut pages comes out as it went in") {
+  const TempDir dir;
+  ElfBuilder builder;
+  builder.AddLoad(0x100000, MixedPages(2), 600 * kTestPage);
+  builder.AddLoad(0x800000, std::vector<std::byte>(400 * kTestPage, std::byte{7}));
+  std::vector<std::byte> bytes = builder.Build().bytes;
+  bytes.resize(bytes.size() - 390 * kTestPage - 100);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(std::move(bytes), sink);
+  REQUIRE(dump);
+  const Result<ConvertSummary> summary = ConvertToKdump(*dump, {}, {}, dir.File("out"));
+  REQUIRE(summary);
+  CHECK(summary->pages.truncated == 391);
+  CHECK(summary->partial_pages == 1);
+  DiagnosticSink again;
+  const Result<Dump> result = OpenBack(dir.File("out"), again);
+  CHECK(StateAt(*result, 0x100000) == ByteState::kData);
+  for (uint64_t page = 0; page < 400; ++page) {
+    const uint64_t base = 0x800000 + page * kTestPage;
+    REQUIRE(StateAt(*result, base) == (page < 9 ? ByteState::kData : ByteState::kTruncated));
+  }
+}
+
 TEST_CASE("an interrupted conversion leaves no file, and neither does one that cannot start") {
   const TempDir dir;
   DiagnosticSink sink;

@@ -69,6 +69,8 @@ class KdumpMemory : public PhysicalMemory {
   // What either bitmap has: they should agree, and where they do not, nothing is to be missed.
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
   void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;
+  // The start of a raw page that is cut is known.
+  bool DamageIsWhole() const override { return false; }
   void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override;
 
  private:

@@ -56,6 +56,10 @@ class PhysicalMemory {
   // for every page of VisitRam: providers whose ranges a file can inflate have their own.
   virtual void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const;
 
+  // Whether no byte of a range that VisitStates() calls truncated or corrupt is known. Where not, a
+  // page of it can begin with data.
+  virtual bool DamageIsWhole() const { return true; }
+
   // Calls `visit` with the base of every page for which the container holds bytes, ascending, and
   // with how many those are: few for a page that is nearly empty, page_size() where the container
   // does not compress. A hint for the order of a search, no more: a dump can state any size, and

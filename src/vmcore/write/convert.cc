@@ -152,7 +152,7 @@ class DumpContent : public KdumpContent {
 
   // What no page has to be read for. In a distilled dump any page can hold words.
   std::optional<StoredAs> Told(ByteState state) const {
-    if (distilled_) return std::nullopt;
+    if (distilled_ || (state != ByteState::kLost && !memory_.DamageIsWhole())) return std::nullopt;
     StateSet states;
     states.Add(state);
     return states.Damage();
