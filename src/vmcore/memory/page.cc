@@ -2,7 +2,6 @@
 #include "vmcore/memory/page.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace dmaudit {
 
@@ -14,38 +13,26 @@ void Page::Reset(PhysAddr page_base, uint32_t size, ByteState state) {
 
 void Page::SetState(uint32_t offset, uint32_t size, ByteState state) {
   if (size == 0) return;
-  std::vector<PageExtent> out;
-  const auto append_to = [](std::vector<PageExtent>& list, uint32_t from, uint32_t to,
-                            ByteState s) {
+  const uint32_t end = offset + size;
+  // Extents mostly come ascending, and a file can make them a byte each: only what reaches behind
+  // `offset` is laid out again.
+  auto keep = extents.end();
+  while (keep != extents.begin() && (keep - 1)->offset + (keep - 1)->size > offset) --keep;
+  const std::vector<PageExtent> behind(keep, extents.end());
+  extents.erase(keep, extents.end());
+  const auto append = [this](uint32_t from, uint32_t to, ByteState s) {
     if (from >= to) return;
-    if (!list.empty() && list.back().state == s) {
-      list.back().size += to - from;
+    if (!extents.empty() && extents.back().state == s) {
+      extents.back().size += to - from;
     } else {
-      list.push_back({from, to - from, s});
+      extents.push_back({from, to - from, s});
     }
   };
-  const auto append = [&](uint32_t from, uint32_t to, ByteState s) { append_to(out, from, to, s); };
-  const uint32_t end = offset + size;
-  // Stretches mostly come ascending, and a file can make them a byte each.
-  if (!extents.empty() && extents.back().offset <= offset) {
-    const PageExtent last = extents.back();
-    extents.pop_back();
-    append_to(extents, last.offset, offset, last.state);
-    append_to(extents, offset, end, state);
-    append_to(extents, end, last.offset + last.size, last.state);
-    return;
+  if (!behind.empty()) append(behind.front().offset, offset, behind.front().state);
+  append(offset, end, state);
+  for (const PageExtent& extent : behind) {
+    append(std::max(extent.offset, end), extent.offset + extent.size, extent.state);
   }
-  bool placed = false;
-  for (const PageExtent& extent : extents) {
-    const uint32_t extent_end = extent.offset + extent.size;
-    append(extent.offset, std::min(extent_end, offset), extent.state);
-    if (!placed && extent_end > offset) {
-      append(offset, end, state);
-      placed = true;
-    }
-    append(std::max(extent.offset, end), extent_end, extent.state);
-  }
-  extents = std::move(out);
 }
 
 PageExtent Page::FirstUnreadable(uint32_t offset, uint32_t size) const {
