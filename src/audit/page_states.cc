@@ -9,34 +9,53 @@ uint64_t PageStates::total() const {
   return std::accumulate(pages.begin(), pages.end(), uint64_t{0});
 }
 
+PageStateCounter::PageStateCounter(uint64_t page_size) { states_.page_size = page_size; }
+
+void PageStateCounter::Add(PhysRange range, ByteState state) {
+  const uint64_t size = states_.page_size;
+  const uint64_t first_page = range.first.value() / size;
+  const uint64_t last_page = range.last.value() / size;
+  const uint64_t begin = range.first.value() % size;
+  const uint64_t end = range.last.value() % size + 1;
+  if (first_page == last_page) return AddPart(first_page, begin, end, state);
+  AddPart(first_page, begin, size, state);
+  states_.pages[static_cast<size_t>(state)] += last_page - first_page - 1;
+  AddPart(last_page, 0, end, state);
+}
+
+PageStates PageStateCounter::Finish() {
+  Settle();
+  return states_;
+}
+
+// Bytes begin .. end - 1 of one page.
+void PageStateCounter::AddPart(uint64_t page, uint64_t begin, uint64_t end, ByteState state) {
+  if (shared_.end != 0 && shared_.page != page) Settle();
+  if (shared_.end == 0) shared_ = {page, 0, state};
+  if (begin != shared_.end && (shared_.end == 0 || IsReadable(shared_.state))) {
+    shared_.state = ByteState::kAbsent;
+  } else if (IsReadable(shared_.state) && state != shared_.state) {
+    shared_.state = IsReadable(state) ? ByteState::kData : state;
+  }
+  shared_.end = end;
+}
+
+void PageStateCounter::Settle() {
+  if (shared_.end == 0) return;
+  if (shared_.end != states_.page_size && IsReadable(shared_.state)) {
+    shared_.state = ByteState::kAbsent;
+  }
+  ++states_.pages[static_cast<size_t>(shared_.state)];
+  shared_ = {};
+}
+
 PageStates CountPageStates(const PhysicalMemory& memory) {
-  PageStates states;
-  states.page_size = memory.page_size();
-  const uint64_t in_page = states.page_size - 1;
-  const auto count = [&states](ByteState state, uint64_t pages) {
-    states.pages[static_cast<size_t>(state)] += pages;
-  };
-  uint64_t next = 0;  // page number; those below are counted
+  PageStateCounter counter(memory.page_size());
   memory.VisitStates([&](PhysRange range, ByteState state) {
-    uint64_t page = range.first.value() / states.page_size;
-    uint64_t end = range.last.value() / states.page_size + 1;
-    // A page of which this is only a part has the state that it has as a whole.
-    const auto count_shared = [&](uint64_t shared) {
-      if (shared < next) return;
-      count(memory.PageStateHint(PhysAddr(shared * states.page_size)), 1);
-      next = shared + 1;
-    };
-    if ((range.first.value() & in_page) != 0) count_shared(page++);
-    const bool ends_inside = (range.last.value() & in_page) != in_page;
-    if (ends_inside) --end;
-    if (page < end) {
-      count(state, end - page);
-      next = end;
-    }
-    if (ends_inside) count_shared(end);
+    counter.Add(range, state);
     return true;
   });
-  return states;
+  return counter.Finish();
 }
 
 }  // namespace dmaudit

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <array>
 
+#include "audit/page_states.h"
 #include "base/ordered_work.h"
 #include "cli/commands.h"
 #include "cli/output_file.h"
@@ -33,12 +34,13 @@ Result<int> RunPages(const CommandSyntax&, const Options& options) {
                       summary.left_out);
     }
   } else {
+    PageStateCounter counter(dump->memory->page_size());
     dump->memory->VisitStates([&](PhysRange range, ByteState state) {
       rows->Range(range, state);
-      pages[static_cast<unsigned>(state)] +=
-          (range.last.value() - range.first.value()) / dump->memory->page_size() + 1;
+      counter.Add(range, state);
       return out.ok();
     });
+    pages = counter.Finish().pages;
   }
   ReportDamage(pages, sink);
   ReportReadFaults(*dump, sink);

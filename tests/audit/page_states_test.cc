@@ -5,6 +5,8 @@
 
 #include <array>
 #include <initializer_list>
+#include <tuple>
+#include <utility>
 
 #include "support/dump_builder.h"
 
@@ -50,6 +52,29 @@ TEST_CASE("a page that ranges share is counted once, by its first byte that is n
   REQUIRE(dump);
   CHECK(Count(*dump) ==
         Of({{ByteState::kData, 3}, {ByteState::kExcluded, 3}, {ByteState::kAbsent, 1}}));
+}
+
+TEST_CASE("ranges of a page are one page, in the first state in it that is not known") {
+  const auto count = [](std::initializer_list<std::tuple<uint64_t, uint64_t, ByteState>> ranges) {
+    PageStateCounter counter(0x1000);
+    for (const auto& [first, last, state] : ranges) {
+      counter.Add({PhysAddr(first), PhysAddr(last)}, state);
+    }
+    return counter.Finish().pages;
+  };
+  using enum ByteState;
+  CHECK(count({}) == Of({}));
+  CHECK(count({{0, 0x2fff, kZero}}) == Of({{kZero, 3}}));
+  CHECK(count({{0, 0x7ff, kZero}, {0x800, 0xfff, kZero}}) == Of({{kZero, 1}}));
+  CHECK(count({{0, 0x7ff, kZero}, {0x800, 0xfff, kData}}) == Of({{kData, 1}}));
+  CHECK(count({{0, 0x1063, kData}, {0x1064, 0x3fff, kTruncated}}) ==
+        Of({{kData, 1}, {kTruncated, 3}}));
+  // What is in no range comes first, in the middle, or last.
+  CHECK(count({{1, 0xfff, kLost}}) == Of({{kAbsent, 1}}));
+  CHECK(count({{0, 0x10, kData}, {0x12, 0xfff, kLost}}) == Of({{kAbsent, 1}}));
+  CHECK(count({{0, 0x10, kLost}, {0x12, 0xfff, kData}}) == Of({{kLost, 1}}));
+  CHECK(count({{0, 0xffe, kData}}) == Of({{kAbsent, 1}}));
+  CHECK(count({{0, 0xffe, kLost}, {0x2000, 0x2fff, kData}}) == Of({{kLost, 1}, {kData, 1}}));
 }
 
 TEST_CASE("pages of a kdump file are counted by what their descriptors say") {

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.h"
 #include "support/dump_builder.h"
@@ -132,6 +134,24 @@ std::string RecipeExpectations::CheckPage(const Dump& dump, DecodeContext& conte
   return "";
 }
 
+namespace {
+
+// By ascending ranges: the state of the first byte of a page that is not known, or kData.
+ByteState FirstUnreadable(const std::vector<std::pair<PhysRange, ByteState>>& ranges, uint64_t base,
+                          uint64_t size) {
+  auto range = std::partition_point(ranges.begin(), ranges.end(),
+                                    [base](const auto& r) { return r.first.last.value() < base; });
+  const uint64_t last = base + (size - 1);
+  for (uint64_t at = base;; ++range) {
+    if (range == ranges.end() || range->first.first.value() > at) return ByteState::kAbsent;
+    if (!IsReadable(range->second)) return range->second;
+    if (range->first.last.value() >= last) return ByteState::kData;
+    at = range->first.last.value() + 1;
+  }
+}
+
+}  // namespace
+
 // Every page that the dump describes, and every page it says it stores, is expected to be
 // something.
 std::string RecipeExpectations::CheckDescribed(const Dump& dump) const {
@@ -156,6 +176,19 @@ std::string RecipeExpectations::CheckDescribed(const Dump& dump) const {
     }
     return true;
   });
+  std::vector<std::pair<PhysRange, ByteState>> ranges;
+  dump.memory->VisitStates([&](PhysRange range, ByteState state) {
+    ranges.emplace_back(range, state);
+    return ranges.size() < kMaxPages;
+  });
+  for (const auto& [frame, page] : pages_) {
+    const ByteState told = FirstUnreadable(ranges, frame * size, size);
+    const ByteState hint = dump.memory->PageStateHint(PhysAddr(frame * size));
+    if (told != hint && !(IsReadable(told) && IsReadable(hint))) {
+      complain(fmt::format("page {:#x} is {} by ranges, {} by itself", frame, ToString(told),
+                           ToString(hint)));
+    }
+  }
   std::set<uint64_t> stored;
   dump.memory->VisitStored([&](PhysAddr base, uint32_t) {
     stored.insert(base.value() / size);

@@ -286,6 +286,28 @@ std::vector<std::byte> WithNote(const DumpNote& note) {
   return builder.Build().bytes;
 }
 
+TEST_CASE("the start of a raw page that is cut comes along, however many follow") {
+  const TempDir dir;
+  for (const uint64_t cut : {1u, 2u, 300u}) {
+    CAPTURE(cut);
+    KdumpBuilder builder;
+    builder.max_mapnr = 512;
+    for (uint64_t pfn = 0; pfn < 310; ++pfn) builder.AddPage(pfn, PatternPage(pfn));
+    std::vector<std::byte> bytes = builder.Build().bytes;
+    bytes.resize(bytes.size() - cut * kTestPage + 100);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(std::move(bytes), sink);
+    REQUIRE(dump);
+    const Result<ElfSummary> summary = ConvertToElf(*dump, {}, {}, dir.File("out"));
+    REQUIRE(summary);
+    CHECK(summary->stored == (310 - cut) * kTestPage + 100);
+    CHECK(summary->truncated == cut * kTestPage - 100);
+    DiagnosticSink again;
+    const Result<Dump> result = OpenFile(dir.File("out"), again);
+    CheckSamePages(*dump, *result, 512);
+  }
+}
+
 TEST_CASE("the note of missing memory says what is in no segment, and takes nothing away") {
   const std::array<MissingRange, 4> ranges = {
       MissingRange{{PhysAddr(0x1000), PhysAddr(0x1fff)}, ByteState::kLost},

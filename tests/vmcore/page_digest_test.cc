@@ -104,6 +104,20 @@ TEST_CASE("states as the page directory has them: ranges that do not touch or di
   CHECK(states[3] == std::pair(Span(0x8000, 0x8fff), ByteState::kData));
 }
 
+TEST_CASE("a raw page of a kdump file that is cut says how much of it is known") {
+  KdumpBuilder builder;
+  builder.AddPage(2, PatternPage(2));
+  builder.AddPage(3, PatternPage(3));
+  KdumpImage image = builder.Build();
+  image.bytes.resize(image.bytes.size() - 0x700);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image.bytes, sink);
+  REQUIRE(dump);
+  const Seen seen = Digest(*dump->memory, 1);
+  Check(seen, {{2, ByteState::kData, 4096}, {3, ByteState::kTruncated, 0x900}});
+  CHECK(seen.summary.not_whole == 0);  // it is not announced as data
+}
+
 TEST_CASE("pages of an ELF dump that are known in part say how much") {
   ElfBuilder builder;
   std::vector<std::byte> content = PatternPage(1);

@@ -94,6 +94,38 @@ TEST_CASE("a conversion drops no page that the first bitmap does not have") {
   }
 }
 
+TEST_CASE("the start of a raw page is told by itself, of others what is left is of no use") {
+  KdumpBuilder builder;
+  builder.AddPage(2, PatternPage(2));
+  builder.AddPage(3, PatternPage(3), PageCodec::kZlib);
+  builder.AddPage(4, PatternPage(4));
+  const KdumpImage image = builder.Build();
+  using Row = std::tuple<uint64_t, uint64_t, ByteState>;
+  const auto rows = [&](uint64_t size) {
+    std::vector<std::byte> bytes = image.bytes;
+    bytes.resize(size);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(bytes, sink);
+    REQUIRE(dump);
+    std::vector<Row> out;
+    dump->memory->VisitStates([&](PhysRange range, ByteState state) {
+      out.emplace_back(range.first.value(), range.last.value(), state);
+      return true;
+    });
+    return out;
+  };
+  using enum ByteState;
+  const uint64_t whole = image.bytes.size();
+  CHECK(rows(whole) == std::vector<Row>{{0x2000, 0x4fff, kData}});
+  CHECK(rows(whole - 1) == std::vector<Row>{{0x2000, 0x4ffe, kData}, {0x4fff, 0x4fff, kTruncated}});
+  CHECK(rows(whole - 0xfff) ==
+        std::vector<Row>{{0x2000, 0x4000, kData}, {0x4001, 0x4fff, kTruncated}});
+  CHECK(rows(whole - 0x1000) ==
+        std::vector<Row>{{0x2000, 0x3fff, kData}, {0x4000, 0x4fff, kTruncated}});
+  CHECK(rows(whole - 0x1001) ==
+        std::vector<Row>{{0x2000, 0x2fff, kData}, {0x3000, 0x4fff, kTruncated}});
+}
+
 TEST_CASE("any mixture of pages, bitmaps and descriptors gives the states of its pages") {
   constexpr uint64_t kFrames = 9000;  // more than two chunks of a bitmap
   std::mt19937 random(1);

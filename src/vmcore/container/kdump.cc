@@ -163,6 +163,7 @@ struct Bitmaps {
   std::optional<BitCount> count;
   bool agree = false;      // everything stored is RAM by the first bitmap
   bool unwritten = false;  // a stream lacks what is behind known()
+  uint64_t written = 0;    // LoadedBitmap::written of the second
   bool failed = false;     // what is behind known() cannot be read
 
   ByteState behind() const {
@@ -205,6 +206,7 @@ Status LoadStored(const KdumpFile& file, Bitmaps& bitmaps) {
   if (!loaded) return tl::unexpected<Error>(loaded.error());
   bitmaps.stored = std::move(loaded->bits);
   bitmaps.unwritten = loaded->unwritten;
+  bitmaps.written = loaded->written;
   bitmaps.failed = bitmaps.stored.failed();
   if (loaded->unwritten || bitmaps.failed) return {};
   const bool left_out = loaded->written < header.max_mapnr;
@@ -235,6 +237,14 @@ Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
   if (header.two_bitmaps()) {
     Result<LoadedBitmap> first = LoadBitmap(file, header.first_bitmap);
     if (!first) return Within(file.path, first.error());
+    if (!first->unwritten && first->written < bitmaps.written) {
+      // Whoever leaves out the end of one leaves out that of both.
+      Result<PageBitmap> before =
+          PageBitmap::Load(*file.source, header.first_bitmap, first->written);
+      if (!before) return Within(file.path, before.error());
+      first->bits = *std::move(before);
+      first->unwritten = true;
+    }
     known = std::min(known, first->bits.known());
     bitmaps.unwritten |= first->unwritten;
     bitmaps.failed |= first->bits.failed();

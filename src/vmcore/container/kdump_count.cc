@@ -54,6 +54,12 @@ class Descriptors {
     return lowest;
   }
 
+  // Whether a stream lacks some of those that LowestData() looks at: they read as zeros.
+  bool AnyUnwritten(uint64_t count) const {
+    const uint64_t size = std::min(count, kWindow) * kSize;
+    return source_.FirstUnwritten(FileOffset(begin_), size).value() < begin_ + size;
+  }
+
   // For how many there is room before `data`, the page of zeros aside; kNoCount when what is there
   // is no whole number of them.
   uint64_t RoomBefore(uint64_t data) const {
@@ -101,6 +107,7 @@ BitCount CompareBitCount(const ByteSource& source, const KdumpHeader& header, ui
   // In an incomplete dump there is room where nothing was stored. What is no descriptor and no room
   // is the data of a page whose descriptor is damaged.
   if (!header.split) {
+    if (descriptors.AnyUnwritten(own)) return BitCount::kUnreadable;
     return *next && (*next)->offset == 0 ? BitCount::kTooFew : BitCount::kUnclear;
   }
   if (room == own) return BitCount::kAgrees;

@@ -93,11 +93,12 @@ std::unique_ptr<DecodeContext> KdumpMemory::MakeContext() const {
 ByteState KdumpMemory::FrameState(uint64_t frame) const {
   if (pages_.stored.Test(frame)) return ByteState::kData;
   if (frame >= pages_.frames) return ByteState::kAbsent;
+  if (frame < RamKnown() && (pages_.ram == nullptr || !pages_.ram->Test(frame))) {
+    return ByteState::kAbsent;
+  }
   // A bitmap that is cut does not say what is behind.
-  if (frame >= pages_.stored.known()) return pages_.behind_bitmap;
-  if (pages_.ram == nullptr) return ByteState::kAbsent;
-  if (frame >= pages_.ram->known()) return pages_.behind_bitmap;
-  return pages_.ram->Test(frame) ? ByteState::kExcluded : ByteState::kAbsent;
+  return frame < std::min(RamKnown(), pages_.stored.known()) ? ByteState::kExcluded
+                                                             : pages_.behind_bitmap;
 }
 
 const KdumpMemory::Part* KdumpMemory::FindPart(uint64_t frame) const {
@@ -119,28 +120,30 @@ ByteState KdumpMemory::PageStateHint(PhysAddr base) const {
       FileOffset(part->descriptors.value() + index * KdumpDescriptor::kSize), raw);
   if (!got) return ByteState::kCorrupt;
   return *got < raw.size() ? ByteState::kTruncated
-                           : Judge(*part, KdumpDescriptor::Parse(raw, pages_.order));
+                           : Judge(*part, KdumpDescriptor::Parse(raw, pages_.order)).state;
 }
 
-ByteState KdumpMemory::Judge(const Part& part, const KdumpDescriptor& descriptor) const {
-  if (descriptor.offset == 0) return ByteState::kLost;
+KdumpMemory::Judgement KdumpMemory::Judge(const Part& part,
+                                          const KdumpDescriptor& descriptor) const {
+  if (descriptor.offset == 0) return {ByteState::kLost};
   // Writers store a page raw when compressing does not shrink it; twice the page leaves room for
   // the worst case of every codec.
   const std::optional<PageCodec> codec = descriptor.codec();
   if (!codec || descriptor.offset < part.data_start || descriptor.size == 0 ||
       descriptor.size > 2 * pages_.page_size ||
       (*codec == PageCodec::kRaw && descriptor.size != pages_.page_size)) {
-    return ByteState::kCorrupt;
+    return {ByteState::kCorrupt};
   }
+  Judgement judged{ByteState::kData, descriptor.size};
   const uint64_t end = part.source->size();
-  if (descriptor.offset > end || descriptor.size > end - descriptor.offset) {
-    return ByteState::kTruncated;
-  }
+  const uint64_t left = end - std::min(descriptor.offset, end);
+  if (descriptor.size > left) judged = {ByteState::kTruncated, static_cast<uint32_t>(left)};
   const FileOffset first = FileOffset(descriptor.offset);
-  return part.source->FirstUnwritten(first, descriptor.size).value() - first.value() ==
-                 descriptor.size
-             ? ByteState::kData
-             : ByteState::kLost;
+  const uint64_t written = part.source->FirstUnwritten(first, judged.known).value() - first.value();
+  if (written < judged.known) judged = {ByteState::kLost, static_cast<uint32_t>(written)};
+  // Of what is packed, all is needed.
+  if (judged.state != ByteState::kData && *codec != PageCodec::kRaw) judged.known = 0;
+  return judged;
 }
 
 ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context& context,
@@ -183,21 +186,19 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
   const uint64_t index = pages_.stored.Rank(frame) - part->rank;
   const ByteState found = ReadDescriptor(*part, index, own, descriptor);
   if (found != ByteState::kData) return unreadable(found);
-  const ByteState judged = Judge(*part, descriptor);
-  const std::optional<PageCodec> codec = descriptor.codec();
-  // The start of a raw page that is cut is data all the same.
-  if (judged != ByteState::kData &&
-      !(judged == ByteState::kTruncated && codec == PageCodec::kRaw)) {
-    return unreadable(judged);
-  }
+  const Judgement judged = Judge(*part, descriptor);
+  if (judged.known == 0) return unreadable(judged.state);
   // Reset() has zeroed the page.
   if (part == own.zeros.part && descriptor == own.zeros.descriptor) return;
-  if (*codec == PageCodec::kRaw) {
-    const Result<size_t> got = part->source->ReadAt(FileOffset(descriptor.offset), page.bytes);
+  const PageCodec codec = *descriptor.codec();
+  if (codec == PageCodec::kRaw) {
+    const Result<size_t> got = part->source->ReadAt(FileOffset(descriptor.offset),
+                                                    std::span(page.bytes).first(judged.known));
     if (!got) return unreadable(ByteState::kCorrupt);
     const uint32_t size = static_cast<uint32_t>(*got);
     if (size < page_size) {
-      page.SetState(size, page_size - size, ByteState::kTruncated);
+      page.SetState(size, page_size - size,
+                    size < judged.known ? ByteState::kTruncated : judged.state);
     } else if (IsAllZero(page.bytes)) {
       own.zeros = {part, descriptor, {}};
     }
@@ -208,7 +209,7 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
   if (!got) return unreadable(ByteState::kCorrupt);
   if (*got < own.stored.size()) return unreadable(ByteState::kTruncated);
   if (descriptor.flags == own.zeros.descriptor.flags && own.stored == own.zeros.stored) return;
-  if (!own.decoder.Decode(*codec, own.stored, page.bytes)) return unreadable(ByteState::kCorrupt);
+  if (!own.decoder.Decode(codec, own.stored, page.bytes)) return unreadable(ByteState::kCorrupt);
   if (IsAllZero(page.bytes)) own.zeros = {part, descriptor, own.stored};
 }
 
@@ -218,9 +219,9 @@ class KdumpMemory::DescriptorStream {
   explicit DescriptorStream(const KdumpMemory& memory) : memory_(memory) {}
 
   struct Step {
-    uint64_t last = 0;                            // the frames from the one asked for to this
-    ByteState state = ByteState::kLost;           // have this state,
-    std::optional<KdumpDescriptor> descriptor{};  // or there is one, with its descriptor
+    uint64_t last = 0;  // the frames from the one asked for to this are alike,
+    Judgement judged;
+    uint32_t stored_size = 0;  // or it is one, and this is what its descriptor says
   };
   // What is known of stored frames first .. last: of as many from `first` on as are alike.
   Step At(uint64_t first, uint64_t last) {
@@ -228,10 +229,10 @@ class KdumpMemory::DescriptorStream {
       ++part_;
       begin_ = end_ = 0;
     }
-    if (part_ == memory_.parts_.size()) return {last, ByteState::kLost};
+    if (part_ == memory_.parts_.size()) return {last, {ByteState::kLost}};
     const Part& part = memory_.parts_[part_];
-    if (first < part.first) return {std::min(last, part.first - 1), ByteState::kLost};
-    if (first >= part.doubtful_from) return {std::min(last, part.end - 1), ByteState::kCorrupt};
+    if (first < part.first) return {std::min(last, part.first - 1), {ByteState::kLost}};
+    if (first >= part.doubtful_from) return {std::min(last, part.end - 1), {ByteState::kCorrupt}};
     if (first != frame_ + 1 || begin_ == end_) {
       index_ = memory_.pages_.stored.Rank(first) - part.rank;
     } else {
@@ -248,14 +249,14 @@ class KdumpMemory::DescriptorStream {
       if (begin_ == end_) {
         // What is behind the end of a file, or cannot be read, is so to its end.
         return {std::min({last, part.end - 1, part.doubtful_from - 1}),
-                got ? ByteState::kTruncated : ByteState::kCorrupt};
+                {got ? ByteState::kTruncated : ByteState::kCorrupt}};
       }
     }
     const KdumpDescriptor descriptor = KdumpDescriptor::Parse(
         std::span(group_).subspan(static_cast<size_t>((index_ - begin_) * KdumpDescriptor::kSize),
                                   KdumpDescriptor::kSize),
         memory_.pages_.order);
-    return {first, memory_.Judge(part, descriptor), descriptor};
+    return {first, memory_.Judge(part, descriptor), descriptor.size};
   }
 
  private:
@@ -274,8 +275,16 @@ void KdumpMemory::VisitFrames(const std::function<bool(uint64_t, uint64_t, bool)
   PageBitmap::RunCursor ram_runs(pages_.ram != nullptr ? *pages_.ram : none);
   PageBitmap::Run stored;
   PageBitmap::Run ram;
+  uint64_t unknown = RamKnown();
+  const auto next_ram = [&] {
+    if (ram_runs.Next(ram)) return true;
+    if (unknown >= pages_.frames) return false;
+    ram = {unknown, pages_.frames - 1};
+    unknown = pages_.frames;
+    return true;
+  };
   bool any_stored = stored_runs.Next(stored);
-  bool any_ram = ram_runs.Next(ram);
+  bool any_ram = next_ram();
   while (any_stored || any_ram) {
     if (any_ram && (!any_stored || ram.first < stored.first)) {
       const uint64_t last = any_stored ? std::min(ram.last, stored.first - 1) : ram.last;
@@ -283,18 +292,18 @@ void KdumpMemory::VisitFrames(const std::function<bool(uint64_t, uint64_t, bool)
       ram.first = last + 1;
     } else {
       if (!visit(stored.first, stored.last, true)) return;
-      while (any_ram && ram.last <= stored.last) any_ram = ram_runs.Next(ram);
+      while (any_ram && ram.last <= stored.last) any_ram = next_ram();
       ram.first = std::max(ram.first, stored.last + 1);
       any_stored = stored_runs.Next(stored);
     }
-    if (any_ram && ram.first > ram.last) any_ram = ram_runs.Next(ram);
+    if (any_ram && ram.first > ram.last) any_ram = next_ram();
   }
 }
 
 void KdumpMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
   // One bitmap says it all: where a terabyte is RAM, that is one run of it and millions of the
   // other.
-  if (pages_.ram == nullptr || pages_.ram_has_stored) {
+  if (RamKnown() >= pages_.frames && (pages_.ram == nullptr || pages_.ram_has_stored)) {
     const PageBitmap& described = pages_.ram != nullptr ? *pages_.ram : pages_.stored;
     described.VisitRuns([&](uint64_t first, uint64_t last) { return visit(RangeOf(first, last)); });
     return;
@@ -307,12 +316,27 @@ void KdumpMemory::VisitRam(const std::function<bool(PhysRange)>& visit) const {
 
 void KdumpMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const {
   StateJoiner joined(visit);
+  const uint64_t known = std::min(RamKnown(), pages_.stored.known());
+  const auto add_not_stored = [&](uint64_t first, uint64_t last) {
+    const uint64_t behind = std::clamp(known, first, last + 1);
+    return (first == behind || joined.Add(RangeOf(first, behind - 1), ByteState::kExcluded)) &&
+           (behind > last || joined.Add(RangeOf(behind, last), pages_.behind_bitmap));
+  };
+  const auto add_stored = [&](uint64_t first, uint64_t last, const Judgement& judged) {
+    PhysRange range = RangeOf(first, last);
+    if (judged.state != ByteState::kData && judged.known != 0) {
+      const PhysAddr rest(range.first.value() + judged.known);
+      if (!joined.Add({range.first, PhysAddr(rest.value() - 1)}, ByteState::kData)) return false;
+      range.first = rest;
+    }
+    return joined.Add(range, judged.state);
+  };
   DescriptorStream descriptors(*this);
   VisitFrames([&](uint64_t first, uint64_t last, bool stored) {
-    if (!stored) return joined.Add(RangeOf(first, last), FrameState(first));
+    if (!stored) return add_not_stored(first, last);
     for (uint64_t frame = first; frame <= last;) {
       const DescriptorStream::Step step = descriptors.At(frame, last);
-      if (!joined.Add(RangeOf(frame, step.last), step.state)) return false;
+      if (!add_stored(frame, step.last, step.judged)) return false;
       frame = step.last + 1;
     }
     return true;
@@ -325,8 +349,9 @@ void KdumpMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& vis
   pages_.stored.VisitRuns([&](uint64_t first, uint64_t last) {
     for (uint64_t frame = first; frame <= last;) {
       const DescriptorStream::Step step = descriptors.At(frame, last);
-      if (step.descriptor && step.state != ByteState::kLost &&
-          !visit(PhysAddr(frame << page_shift_), step.descriptor->size)) {
+      const bool any = step.judged.state != ByteState::kLost || step.judged.known != 0;
+      if (step.stored_size != 0 && any &&
+          !visit(PhysAddr(frame << page_shift_), step.stored_size)) {
         return false;
       }
       frame = step.last + 1;

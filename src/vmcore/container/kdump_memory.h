@@ -66,11 +66,10 @@ class KdumpMemory : public PhysicalMemory {
   std::unique_ptr<DecodeContext> MakeContext() const override;
   void ReadPage(PhysAddr base, DecodeContext& context, Page& page) const override;
   ByteState PageStateHint(PhysAddr base) const override;
-  // What either bitmap has: they should agree, and where they do not, nothing is to be missed.
+  // What either bitmap has: they should agree, and where they do not, nothing is to be missed. So
+  // is what a bitmap that is cut may have had.
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
   void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;
-  // The start of a raw page that is cut is known.
-  bool DamageIsWhole() const override { return false; }
   void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override;
 
  private:
@@ -83,10 +82,23 @@ class KdumpMemory : public PhysicalMemory {
     uint64_t data_start = 0;  // right behind the descriptors
   };
 
+  // What a descriptor is good for.
+  struct Judgement {
+    // kData when it can be followed, and all of its data is in the file.
+    ByteState state = ByteState::kLost;
+    // How many bytes of its data can be used. The start of a raw page that is cut, or whose end is
+    // lost, is known.
+    uint32_t known = 0;
+  };
+
+  // Of the frames from here on, it is not known whether they are RAM.
+  uint64_t RamKnown() const {
+    return (pages_.ram != nullptr ? *pages_.ram : pages_.stored).known();
+  }
   // By the bitmaps alone.
   ByteState FrameState(uint64_t frame) const;
-  // Ascending and disjoint runs of frames of either bitmap, and whether the second one has them,
-  // until `visit` gives false.
+  // Ascending and disjoint runs of frames of either bitmap, and of those that may be RAM because
+  // the bitmap that says so is cut; and whether the second one has them. Until `visit` gives false.
   void VisitFrames(
       const std::function<bool(uint64_t first, uint64_t last, bool stored)>& visit) const;
   PhysRange RangeOf(uint64_t first, uint64_t last) const {
@@ -95,8 +107,7 @@ class KdumpMemory : public PhysicalMemory {
   }
   // The part that has the page, or null.
   const Part* FindPart(uint64_t frame) const;
-  // Whether a descriptor can be followed, and all of its data is in the file.
-  ByteState Judge(const Part& part, const KdumpDescriptor& descriptor) const;
+  Judgement Judge(const Part& part, const KdumpDescriptor& descriptor) const;
   ByteState ReadDescriptor(const Part& part, uint64_t index, Context& context,
                            KdumpDescriptor& descriptor) const;
 

@@ -45,20 +45,16 @@ class PhysicalMemory {
   virtual ByteState PageStateHint(PhysAddr base) const = 0;
 
   // Calls `visit` with ascending, disjoint ranges that together hold every byte the dump describes
-  // as RAM, stored or not. Stops when `visit` returns false. Cost is proportional to the number of
-  // ranges, not to their size.
+  // as RAM, stored or not, and those that may be RAM where that description is damaged. Stops when
+  // `visit` returns false. Cost is proportional to the number of ranges, not to their size.
   virtual void VisitRam(const std::function<bool(PhysRange)>& visit) const = 0;
 
-  // Calls `visit` with ascending, disjoint ranges that together hold every byte the dump describes
-  // as RAM, and the state of each as far as it can be told without decoding a page: bytes that
-  // claim to be data may still turn out truncated or corrupt. Neighbours differ in state. Borders
-  // need not be those of pages. Stops when `visit` returns false. The default asks PageStateHint
-  // for every page of VisitRam: providers whose ranges a file can inflate have their own.
+  // Calls `visit` with ascending, disjoint ranges that together hold every byte of VisitRam, and
+  // the state of each as far as it can be told without decoding a page: bytes that claim to be data
+  // may still turn out truncated or corrupt. Neighbours differ in state. Borders need not be those
+  // of pages. Stops when `visit` returns false. The default asks PageStateHint for every page of
+  // VisitRam: providers whose ranges a file can inflate have their own.
   virtual void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const;
-
-  // Whether no byte of a range that VisitStates() calls truncated or corrupt is known. Where not, a
-  // page of it can begin with data.
-  virtual bool DamageIsWhole() const { return true; }
 
   // Calls `visit` with the base of every page for which the container holds bytes, ascending, and
   // with how many those are: few for a page that is nearly empty, page_size() where the container

@@ -152,7 +152,7 @@ class DumpContent : public KdumpContent {
 
   // What no page has to be read for. In a distilled dump any page can hold words.
   std::optional<StoredAs> Told(ByteState state) const {
-    if (distilled_ || (state != ByteState::kLost && !memory_.DamageIsWhole())) return std::nullopt;
+    if (distilled_) return std::nullopt;
     StateSet states;
     states.Add(state);
     return states.Damage();
@@ -176,12 +176,15 @@ class DumpContent : public KdumpContent {
 // Each lost or damaged page takes a descriptor here.
 Status CheckDamage(const Dump& dump) {
   const uint64_t most = MaxUnknownPages(dump.info);
-  uint64_t damaged = 0;
+  const uint64_t size = dump.memory->page_size();
+  uint64_t damaged = 0;  // whole pages: the others take several ranges of the file
   dump.memory->VisitStates([&](PhysRange range, ByteState state) {
     StateSet states;
     states.Add(state);
     if (states.Damage()) {
-      damaged += (range.last.value() - range.first.value()) / dump.memory->page_size() + 1;
+      const uint64_t first = range.first.value() / size + (range.first.value() % size != 0);
+      const uint64_t last = range.last.value() / size;
+      damaged += std::max(last, first) - first;
     }
     return damaged <= most;
   });
