@@ -34,6 +34,23 @@ void Append(Stream& stream, const std::function<void(FlatStream&)>& records) {
   stream = std::move(out.End().bytes());
 }
 
+// Records of one byte at every second place, and segments that all lie over them.
+Stream AliasedBytes(size_t records, size_t segments) {
+  constexpr uint64_t kPlace = 0x4000;
+  ElfBuilder builder;
+  for (size_t i = 0; i < segments; ++i) builder.AddLoad(0x100000 + (uint64_t{i} << 32), {}, 1);
+  ElfImage image = builder.Build();
+  for (size_t i = 0; i < segments; ++i) {
+    image.SetSegment(i + 1, "p_offset", kPlace);
+    image.SetSegment(i + 1, "p_filesz", 2 * records);
+    image.SetSegment(i + 1, "p_memsz", 2 * records);
+  }
+  FlatStream stream;
+  stream.Record(0, image.bytes);
+  for (size_t i = 0; i < records; ++i) stream.Record(kPlace + 2 * i, AsBytes("x"));
+  return std::move(stream.End().bytes());
+}
+
 }  // namespace
 
 void AddFlattened(std::vector<HostileInput>& inputs) {
@@ -138,6 +155,15 @@ void AddFlattened(std::vector<HostileInput>& inputs) {
        "data data data |"},
   };
   Add("flattened", good, {{0x1000, 1}, {0x5000, 2}, {0x9000, 3}}, lies, inputs);
+  const std::vector<Lie<Stream>> aliases = {
+      {"20,000 records of one byte in 2 segments", [](Stream& s) { s = AliasedBytes(20000, 2); },
+       "lost | elf.truncated elf.unwritten"},
+      {"20,000 records of one byte in 104 segments",
+       [](Stream& s) { s = AliasedBytes(20000, 104); },
+       "refused: ELF core with more than 109295 stretches of memory, which is more than a file of "
+       "this size justifies"},
+  };
+  Add("flattened ELF", Stream(), {{0x100000, 1}}, aliases, inputs);
 }
 
 }  // namespace dmaudit::test

@@ -3,6 +3,7 @@
 #include <elf.h>
 
 #include <array>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <tuple>
@@ -306,6 +307,25 @@ TEST_CASE("the start of a raw page that is cut comes along, however many follow"
     const Result<Dump> result = OpenFile(dir.File("out"), again);
     CheckSamePages(*dump, *result, 512);
   }
+}
+
+TEST_CASE("tiny stretches of a page share a page of an ELF copy") {
+  const TempDir dir;
+  ElfBuilder builder;
+  for (uint64_t i = 0; i < 3000; ++i) {
+    builder.AddLoad(0x100000 + 3 * i, {std::byte(1 + i % 255), std::byte{7}});
+  }
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+  REQUIRE(dump);
+  const Result<ElfSummary> summary = ConvertToElf(*dump, {}, {}, dir.File("out"));
+  REQUIRE(summary);
+  CHECK(summary->loads == 3000);
+  DiagnosticSink again;
+  const Result<Dump> result = OpenFile(dir.File("out"), again);
+  CheckSamePages(*dump, *result, 512);
+  // Their headers, and no page for each.
+  CHECK(std::filesystem::file_size(dir.File("out")) < 56 * 5000 + 3 * 4096);
 }
 
 TEST_CASE("the note of missing memory says what is in no segment, and takes nothing away") {

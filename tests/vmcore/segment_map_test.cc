@@ -16,6 +16,10 @@ SegmentPiece Data(uint64_t first, uint64_t last, uint64_t offset) {
   return {{PhysAddr(first), PhysAddr(last)}, FileOffset(offset), ByteState::kData};
 }
 
+SegmentPiece Excluded(uint64_t first, uint64_t last) {
+  return {{PhysAddr(first), PhysAddr(last)}, FileOffset(0), ByteState::kExcluded};
+}
+
 TEST_CASE("overlapping pieces resolve as byte-by-byte search in file order does") {
   std::mt19937 random(3);
   for (int round = 0; round < 300; ++round) {
@@ -111,6 +115,24 @@ TEST_CASE("the first piece at or after an address, among any number of them") {
 }
 
 TEST_CASE("nothing in, nothing out") { CHECK(SegmentMap({}, kNoConflict).size() == 0); }
+
+TEST_CASE("no more pieces than the limit are taken, nor come out") {
+  const auto build = [](size_t limit, size_t given, bool nested) {
+    SegmentMapBuilder builder(0, limit);
+    bool fits = true;
+    // One that lies within another makes three of two.
+    if (nested) fits = builder.Add(Excluded(0, 0xffff'ffff));
+    for (uint64_t i = 0; i < given; ++i)
+      fits = builder.Add(Data(0x2000 * i + 1, 0x2000 * i + 2, 1));
+    return fits ? builder.Build(kNoConflict) : std::nullopt;
+  };
+  CHECK(build(4, 3, false)->size() == 3);
+  CHECK(build(4, 4, false)->size() == 4);
+  CHECK_FALSE(build(4, 5, false));
+  CHECK(build(6, 2, true)->size() == 5);
+  CHECK(build(5, 2, true)->size() == 5);
+  CHECK_FALSE(build(4, 2, true));
+}
 
 }  // namespace
 }  // namespace dmaudit

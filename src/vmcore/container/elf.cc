@@ -93,6 +93,14 @@ uint64_t PresentSize(const ElfSegment& load, uint64_t source_size) {
   return load.offset < source_size ? std::min(load.file_size, source_size - load.offset) : 0;
 }
 
+// A header takes 56 bytes of a file and makes two stretches, a record of a stream 17 and two. Many
+// segments over the same records would make as many as both together.
+size_t MaxPieces(const ByteSource& source) {
+  constexpr size_t kLeast = size_t{1} << 16;
+  constexpr uint64_t kBytesEach = 8;
+  return kLeast + static_cast<size_t>(source.stored_size() / kBytesEach);
+}
+
 // Adds the stretches of one segment: what the file holds, what a stream lost of that, what is cut
 // off, what was left out. False when there are too many.
 bool AddPieces(const ElfSegment& load, const ByteSource& source, SegmentMapBuilder& pieces) {
@@ -218,7 +226,7 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
                                const ElfHeader& header, const LoadSurvey& survey, bool live,
                                Dump& dump, DiagnosticSink& sink) {
   DumpInfo& info = dump.info;
-  SegmentMapBuilder pieces(static_cast<size_t>(survey.loads));
+  SegmentMapBuilder pieces(static_cast<size_t>(survey.loads), MaxPieces(source));
   bool fits = true;
   bool any = TakeMissing(path, dump.notes, pieces, fits, sink);
   uint64_t cut = 0;        // segments that are not whole
@@ -277,8 +285,10 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
     });
   }
   if (!map) {
-    return Fail(ErrorCode::kLimit, "{}: ELF core with more than {} stretches of memory", path,
-                SegmentMapBuilder::kMaxPieces);
+    return Fail(ErrorCode::kLimit,
+                "{}: ELF core with more than {} stretches of memory, which is more than a file of "
+                "this size justifies",
+                path, pieces.limit());
   }
   return *std::move(map);
 }

@@ -28,6 +28,7 @@ class FlattenedSource : public ByteSource {
 
   // One past the last byte that a record covers.
   uint64_t size() const override { return size_; }
+  uint64_t stored_size() const override { return stream_size_; }
   // Comes up short also where a cut stream covers nothing, or ends within a record.
   Result<size_t> ReadAt(FileOffset offset, std::span<std::byte> out) const override;
   FileOffset SkipHole(FileOffset offset) const override;

@@ -63,7 +63,7 @@ void SegmentMap::Index() {
 }
 
 bool SegmentMapBuilder::Add(const SegmentPiece& piece) {
-  if (pieces_.size() == kMaxPieces) return false;
+  if (pieces_.size() == limit_) return false;
   const SegmentMap::Packed packed = SegmentMap::Packed::Pack(piece);
   pieces_.push_back(
       {packed.first, packed.last, packed.place, static_cast<uint32_t>(pieces_.size())});
@@ -149,7 +149,7 @@ std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_con
     std::sort(pieces.begin(), pieces.end(), before);
   }
   SegmentMap map;
-  map.pieces_.reserve(std::min(2 * pieces.size(), kMaxPieces));
+  map.pieces_.reserve(std::min(2 * pieces.size(), limit_));
   // A sweep from border to border: n log n, also when every piece overlaps every other.
   Active active(pieces);
   uint32_t next = 0;
@@ -181,7 +181,7 @@ std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_con
       }
     }
     map.Append({at, last, place(chosen)});
-    if (map.pieces_.size() > kMaxPieces) return std::nullopt;
+    if (map.pieces_.size() > limit_) return std::nullopt;
     if (last == UINT64_MAX) break;
     at = last + 1;
   }

@@ -73,12 +73,18 @@ class SegmentMap {
 // data wins over what is missing, then the one that was given first.
 class SegmentMapBuilder {
  public:
-  // No map is made of more pieces than this, neither given nor resolved. 28 bytes for each that is
-  // given and 24 for each that is resolved are held at the same time.
+  // 28 bytes for each piece that is given and 24 for each that is resolved are held at the same
+  // time.
   static constexpr size_t kMaxPieces = (size_t{1} << 22) + 1024;
 
-  // Room for so many; more can be added.
-  explicit SegmentMapBuilder(size_t expected) { pieces_.reserve(std::min(expected, kMaxPieces)); }
+  // No map is made of more pieces than `limit`, neither given nor resolved, nor of more than
+  // kMaxPieces. Room for `expected` is made at once.
+  explicit SegmentMapBuilder(size_t expected, size_t limit = kMaxPieces)
+      : limit_(std::min(limit, kMaxPieces)) {
+    pieces_.reserve(std::min(expected, limit_));
+  }
+
+  size_t limit() const { return limit_; }
 
   // False when there are too many.
   bool Add(const SegmentPiece& piece);
@@ -97,6 +103,7 @@ class SegmentMapBuilder {
 #pragma pack(pop)
   class Active;
 
+  size_t limit_;
   std::vector<Given> pieces_;
 };
 

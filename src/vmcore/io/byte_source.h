@@ -21,6 +21,9 @@ class ByteSource {
   // Bytes at the time of opening. The file behind it may shrink later: ReadAt decides.
   virtual uint64_t size() const = 0;
 
+  // Bytes of the file that all of it comes from: what a claim of the content can be held against.
+  virtual uint64_t stored_size() const { return size(); }
+
   // Fills `out` from `offset` on and gives the number of bytes read: fewer than asked for only
   // where the source ends (0 beyond it), or where it does not know what follows. An error is a
   // failure of the device or the system.

@@ -66,9 +66,10 @@ std::optional<ElfRuns::Run> ElfRuns::Add(PhysRange range, ByteState state) {
     open_->range.last = range.last;
   } else {
     ended = std::exchange(open_, Run{range, state, 0});
-    // At the same place in a page of the file as in memory: readers map files.
+    // At the same place in a page of the file as in memory: readers map files. Runs of one page can
+    // share a page of the file.
     if (state == ByteState::kData) {
-      data_size_ = RoundUp(data_size_, kPage) + range.first.OffsetIn(kPage);
+      data_size_ += (range.first.OffsetIn(kPage) - data_size_) % kPage;
       open_->at = data_size_;
     }
   }
