@@ -320,6 +320,11 @@ Status InterpretOutput(const CommandSyntax& syntax, const po::variables_map& val
   if (values.count("output") != 0) {
     options.output = values["output"].as<std::string>();
     if (options.output.empty()) return tl::unexpected<Error>(Usage("-o: the file name is empty"));
+    if (options.output == "-" && syntax.output_required) {
+      return tl::unexpected<Error>(Usage(fmt::format(
+          "-o -: {} writes its file by position, which standard output cannot take", syntax.name)));
+    }
+    if (options.output == "-") options.output.clear();  // standard output
   }
   if (syntax.output_required && options.output.empty()) {
     return tl::unexpected<Error>(

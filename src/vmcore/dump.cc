@@ -132,8 +132,10 @@ Result<std::vector<Dump>> OpenRawFiles(std::vector<DumpInput> inputs, PhysAddr b
 }  // namespace
 
 uint64_t MaxUnknownPages(const DumpInfo& info) {
-  constexpr uint64_t kLeast = uint64_t{1} << 20;
-  return info.file_size < UINT64_MAX / 16 ? kLeast + info.file_size * 8 : UINT64_MAX;
+  // A page that is not stored takes a bit in each of two bitmaps.
+  constexpr uint64_t kPerByte = 4;
+  constexpr uint64_t kLeast = uint64_t{1} << 18;  // a GiB of memory
+  return info.file_size < UINT64_MAX / 16 ? kLeast + info.file_size * kPerByte : UINT64_MAX;
 }
 
 Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink,

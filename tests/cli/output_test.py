@@ -89,6 +89,15 @@ class OutputFileTest(CliTest):
         for command in COMMANDS + (["distill"],):
             self.cannot_run(run(*command, DUMP, "-o", ""), "-o")
 
+    def test_a_dash_is_standard_output(self):
+        folder = self.scratch()
+        self.assertEqual(run("info", DUMP, "-o", "-", cwd=folder).raw, run("info", DUMP).raw)
+        for command in ("convert", "distill"):
+            with self.subTest(command):
+                self.cannot_run(run(command, DUMP, "-o", "-", cwd=folder),
+                                f"-o -: {command} writes its file by position")
+        self.no_leftovers(folder)
+
     def test_a_full_disk(self):
         for command in COMMANDS + (["distill"],):
             with self.subTest(command):

@@ -295,6 +295,21 @@ TEST_CASE("a long run of lost or cut pages comes out as it went in") {
   }
 }
 
+TEST_CASE("memory that no kdump file reaches is one reason, which names the dump and the way out") {
+  const TempDir dir;
+  ElfBuilder builder;
+  builder.AddLoad(kMaxKdumpAddress, PatternPage(1));
+  DiagnosticSink sink;
+  Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+  REQUIRE(dump);
+  dump->info.paths = {"vmcore"};
+  const Result<ConvertSummary> summary = ConvertToKdump(*dump, {}, {}, dir.File("out"));
+  REQUIRE_FALSE(summary);
+  CHECK(summary.error().message.starts_with("vmcore: memory reaches physical address 0x"));
+  CHECK(summary.error().message.find("--format elf") != std::string::npos);
+  CHECK_FALSE(std::ifstream(dir.File("out")).good());
+}
+
 TEST_CASE("an interrupted conversion leaves no file, and neither does one that cannot start") {
   const TempDir dir;
   DiagnosticSink sink;

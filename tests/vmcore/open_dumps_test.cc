@@ -43,6 +43,19 @@ TEST_CASE("several dumps come back in the order given") {
   std::filesystem::remove(kdump);
 }
 
+TEST_CASE("how many unknown pages a file of some size justifies, and that it ends nowhere") {
+  const auto most = [](uint64_t size) {
+    DumpInfo info;
+    info.file_size = size;
+    return MaxUnknownPages(info);
+  };
+  CHECK(most(0) == 262144);
+  CHECK(most(1000) == 262144 + 4000);
+  CHECK(most(UINT64_MAX / 16 - 1) == 262144 + (UINT64_MAX / 16 - 1) * 4);
+  CHECK(most(UINT64_MAX / 16) == UINT64_MAX);
+  CHECK(most(UINT64_MAX) == UINT64_MAX);
+}
+
 TEST_CASE("no paths, no dumps") {
   DiagnosticSink sink;
   CHECK(OpenDumps({}, sink).value().empty());

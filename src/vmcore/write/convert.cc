@@ -206,13 +206,14 @@ Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
   // makedumpfile leaves out again, of all pages, what the level says. Without a word of the
   // original's filter it must not.
   header.dump_level = dump.info.dump_level.value_or(0);
-  if (const Status few = CheckDamage(dump); !few) {
-    return Within(dump.info.paths.empty() ? path : dump.info.paths[0], few.error());
-  }
+  const std::string& name = dump.info.paths.empty() ? path : dump.info.paths[0];
+  if (const Status few = CheckDamage(dump); !few) return Within(name, few.error());
   Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
   if (!file) return tl::unexpected(file.error());
   DumpContent content(dump);
   const Result<KdumpSummary> written = WriteKdump(header, content, options, *file);
+  // What goes wrong with the file names it.
+  if (!written && written.error().code == ErrorCode::kLimit) return Within(name, written.error());
   if (!written) return tl::unexpected(written.error());
   if (const Status committed = file->Commit(); !committed) {
     return tl::unexpected(committed.error());

@@ -117,7 +117,10 @@ Result<KdumpPlan> PlanKdump(const KdumpDescription& header, const KdumpContent& 
     return true;
   });
   if (last >= kMaxKdumpAddress) {
-    return Fail(ErrorCode::kLimit, "physical address {:#x}, limit {:#x}", last, kMaxKdumpAddress);
+    return Fail(ErrorCode::kLimit,
+                "memory reaches physical address {:#x}, in a kdump-compressed file {:#x} at most: "
+                "--format elf has no such limit",
+                last, kMaxKdumpAddress - 1);
   }
   const uint64_t block = header.block_size;
   layout.max_mapnr = last / block + 1;
