@@ -117,7 +117,7 @@ void AddFlattened(std::vector<HostileInput>& inputs) {
          s.erase(s.begin() + static_cast<ptrdiff_t>(RecordAt(1)),
                  s.begin() + static_cast<ptrdiff_t>(RecordAt(2)));
        },
-       "refused: kdump sub header at 0x1000: in no record of the stream"},
+       "refused: kdump sub header at 0x1000: not all of it is in a record of the stream"},
       {"the last record takes the header away",
        [](Stream& s) { Append(s, [](FlatStream& f) { f.Record(428, Stream(4)); }); },
        "refused: kdump header at 0x1ac: block size is 0x0"},

@@ -295,6 +295,25 @@ TEST_CASE("a long run of lost or cut pages comes out as it went in") {
   }
 }
 
+TEST_CASE("more memory than a file of its size describes is refused before anything is written") {
+  const TempDir dir;
+  for (const bool more : {false, true}) {
+    CAPTURE(more);
+    ElfBuilder builder;
+    builder.AddLoad(0, PatternPage(1));
+    ElfImage image = builder.Build();
+    const uint64_t most = ((uint64_t{16} << 20) + image.bytes.size()) * 8;
+    image.SetSegment(1, "p_memsz", (most + (more ? 1 : 0)) * kTestPage);
+    DiagnosticSink sink;
+    Result<Dump> dump = OpenBytes(image.bytes, sink);
+    REQUIRE(dump);
+    dump->info.file_size = image.bytes.size();
+    const Result<ConvertSummary> summary = ConvertToKdump(*dump, {}, {}, dir.File("out"));
+    CHECK(summary.has_value() != more);
+    if (more) CHECK(summary.error().message.find("pages of memory") != std::string::npos);
+  }
+}
+
 TEST_CASE("memory that no kdump file reaches is one reason, which names the dump and the way out") {
   const TempDir dir;
   ElfBuilder builder;

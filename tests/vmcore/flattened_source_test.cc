@@ -125,6 +125,29 @@ TEST_CASE("flattened: what no record covers is zero, and a hole") {
   CHECK_FALSE(source->cut());
 }
 
+TEST_CASE("flattened: a hole of the stream inside a record is skipped, and is written") {
+  constexpr uint64_t kHole = uint64_t{1} << 34;
+  FlatStream stream;
+  stream.Record(0, AsBytes("abcd")).Header(4, kHole);
+  const size_t head = stream.bytes().size();
+  FlatStream rest;
+  rest.bytes().clear();
+  rest.Record(4 + kHole, AsBytes("wxyz")).End();
+  auto sparse = std::make_shared<SparseSource>(head + kHole + rest.bytes().size());
+  sparse->Write(0, stream.bytes());
+  sparse->Write(head + kHole, rest.bytes());
+  DiagnosticSink sink;
+  const auto opened = FlattenedSource::Open(sparse, "dump", sink);
+  REQUIRE(opened);
+  CHECK(Ids(sink) == "");
+  const FlattenedSource& source = **opened;
+  CHECK(source.SkipHole(FileOffset(0)) == FileOffset(0));
+  CHECK(source.SkipHole(FileOffset(4)) == FileOffset(4 + kHole));
+  CHECK(source.SkipHole(FileOffset(kHole - 9000)) == FileOffset(4 + kHole));
+  CHECK(source.FirstWritten(FileOffset(4)) == FileOffset(4));
+  CHECK(source.FirstUnwritten(FileOffset(0), kHole + 8).value() == kHole + 8);
+}
+
 TEST_CASE("flattened: in a cut stream what no record covers is not known, never zero") {
   FlatStream stream;
   Put(stream, 4, "ab");

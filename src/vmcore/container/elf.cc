@@ -119,7 +119,8 @@ bool AddPieces(const ElfSegment& load, const ByteSource& source, SegmentMapBuild
     const FileOffset gap = source.FirstUnwritten(FileOffset(load.offset + at), present - at);
     const uint64_t lost = gap.value() - load.offset;
     if (!add(at, lost, ByteState::kData)) return false;
-    at = lost < present ? std::min(present, source.SkipHole(gap).value() - load.offset) : present;
+    at = lost < present ? std::min(present, source.FirstWritten(gap).value() - load.offset)
+                        : present;
     if (!add(lost, at, ByteState::kLost)) return false;
   }
   return add(present, load.file_size, ByteState::kTruncated) &&

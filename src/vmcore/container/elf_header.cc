@@ -131,7 +131,10 @@ Result<uint64_t> ProgramHeaderCount(const ByteSource& source, const Fields& fiel
   if (!got) return tl::unexpected(got.error());
   const uint32_t extended =
       Fields(section, header.wide, header.order).Word(DMAUDIT_FIELD(Shdr, sh_info));
-  if (*got < section.size() || extended == 0) {
+  const bool written =
+      source.FirstUnwritten(FileOffset(sections), section.size()).value() - sections ==
+      section.size();
+  if (*got < section.size() || extended == 0 || !written) {
     return Fail(ErrorCode::kMalformed,
                 "{}: ELF header: e_phnum is PN_XNUM, and section header 0 at {:#x} holds no number",
                 path, sections);
@@ -177,6 +180,11 @@ Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path)
   ElfHeader header;
   if (Status known = CheckIdentification(std::span(raw).first(*got), path, header); !known) {
     return tl::unexpected(known.error());
+  }
+  const size_t size = header.wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr);
+  if (source.FirstUnwritten(FileOffset(0), size).value() < size) {
+    return Fail(ErrorCode::kMalformed, "{}: ELF header: not all of it is in a record of the stream",
+                path);
   }
   const Fields fields(raw, header.wide, header.order);
   if (Status core = CheckType(fields.Half(DMAUDIT_FIELD(Ehdr, e_type)), path); !core) {

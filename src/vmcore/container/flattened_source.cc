@@ -233,6 +233,23 @@ Result<size_t> FlattenedSource::ReadAt(FileOffset offset, std::span<std::byte> o
 }
 
 FileOffset FlattenedSource::SkipHole(FileOffset offset) const {
+  constexpr uint64_t kLeastHole = 4096;  // of a file system
+  uint64_t at = offset.value();
+  if (cut_ || at >= size_) return offset;
+  for (size_t i = FirstEndingBehind(at); i < pieces_.size(); ++i) {
+    const Piece& piece = pieces_[i];
+    at = std::max(at, piece.target);
+    const uint64_t left = piece.target + piece.size - at;
+    if (left < kLeastHole) break;
+    const FileOffset place(piece.source + (at - piece.target));
+    const uint64_t hole = stream_->SkipHole(place).value() - place.value();
+    if (hole < left) return FileOffset(at + hole);
+    at += left;
+  }
+  return FileOffset(at);
+}
+
+FileOffset FlattenedSource::FirstWritten(FileOffset offset) const {
   if (cut_ || offset.value() >= size_) return offset;
   return FileOffset(std::max(offset.value(), pieces_[FirstEndingBehind(offset.value())].target));
 }

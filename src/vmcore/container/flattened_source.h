@@ -36,6 +36,7 @@ class FlattenedSource : public ByteSource {
   // record looks the same. makedumpfile and QEMU leave out the padding of headers and ends of
   // bitmaps.
   FileOffset FirstUnwritten(FileOffset offset, uint64_t size) const override;
+  FileOffset FirstWritten(FileOffset offset) const override;
 
   bool cut() const { return cut_; }
   uint64_t records() const { return records_; }

@@ -128,7 +128,8 @@ bool AppendText(const ByteSource& source, const FileExtent& extent, std::string_
                 std::vector<DumpNote>& notes) {
   const uint64_t size = std::min(extent.size, kMaxNoteBytes);
   const uint64_t at = extent.offset.value();
-  const uint64_t available = at < source.size() ? source.size() - at : 0;
+  const uint64_t written = source.FirstUnwritten(extent.offset, size).value() - at;
+  const uint64_t available = at < source.size() ? std::min(source.size() - at, written) : 0;
   DumpNote note{std::string(name), 0,
                 std::vector<std::byte>(static_cast<size_t>(std::min(size, available)))};
   const Result<size_t> got = source.ReadAt(extent.offset, note.descriptor);
@@ -163,7 +164,6 @@ struct Bitmaps {
   std::optional<BitCount> count;
   bool agree = false;      // everything stored is RAM by the first bitmap
   bool unwritten = false;  // a stream lacks what is behind known()
-  uint64_t written = 0;    // LoadedBitmap::written of the second
   bool failed = false;     // what is behind known() cannot be read
 
   ByteState behind() const {
@@ -188,7 +188,7 @@ Result<LoadedBitmap> LoadBitmap(const KdumpFile& file, FileOffset at) {
   const FileOffset gap = source.FirstUnwritten(at, end - at.value());
   LoadedBitmap loaded;
   loaded.written = std::min(bits, (gap.value() - at.value()) * 8);
-  loaded.unwritten = loaded.written < bits && (gap == at || source.SkipHole(gap).value() < end);
+  loaded.unwritten = loaded.written < bits && (gap == at || source.FirstWritten(gap).value() < end);
   Result<PageBitmap> read = PageBitmap::Load(source, at, loaded.unwritten ? loaded.written : bits);
   if (!read) return tl::unexpected<Error>(read.error());
   loaded.bits = *std::move(read);
@@ -199,57 +199,61 @@ uint64_t OwnPages(const KdumpFile& file, const PageBitmap& stored) {
   return stored.Rank(file.header.end_frame) - stored.Rank(file.header.start_frame);
 }
 
-// Loads the second bitmap, whose gap at the end pages can be missing from: the descriptors tell.
-Status LoadStored(const KdumpFile& file, Bitmaps& bitmaps) {
+// Takes what a bitmap has behind its last written bit as lost, not as zeros.
+Status EndAtWritten(const KdumpFile& file, FileOffset at, LoadedBitmap& bitmap) {
+  Result<PageBitmap> before = PageBitmap::Load(*file.source, at, bitmap.written);
+  if (!before) return tl::unexpected<Error>(before.error());
+  bitmap.bits = *std::move(before);
+  bitmap.unwritten = true;
+  return {};
+}
+
+// Loads both bitmaps. A stream may lack the end of both, from the same place on; that it lost
+// nothing with it only the count of descriptors shows.
+Status LoadBoth(const KdumpFile& file, Bitmaps& bitmaps) {
   const KdumpHeader& header = file.header;
-  Result<LoadedBitmap> loaded = LoadBitmap(file, header.second_bitmap);
-  if (!loaded) return tl::unexpected<Error>(loaded.error());
-  bitmaps.stored = std::move(loaded->bits);
-  bitmaps.unwritten = loaded->unwritten;
-  bitmaps.written = loaded->written;
-  bitmaps.failed = bitmaps.stored.failed();
-  if (loaded->unwritten || bitmaps.failed) return {};
-  const bool left_out = loaded->written < header.max_mapnr;
-  const bool whole = bitmaps.stored.known() == header.max_mapnr;
-  if (!left_out && !whole) return {};
-  const BitCount count =
-      CompareBitCount(*file.source, header, bitmaps.stored.count(), OwnPages(file, bitmaps.stored));
-  const bool sure = count == BitCount::kAgrees || count == BitCount::kTooMany;
-  if (left_out && !sure) {
-    Result<PageBitmap> before =
-        PageBitmap::Load(*file.source, header.second_bitmap, loaded->written);
-    if (!before) return tl::unexpected<Error>(before.error());
-    bitmaps.stored = *std::move(before);
-    bitmaps.unwritten = true;
-  } else if (whole) {
-    bitmaps.count = count;
+  Result<LoadedBitmap> second = LoadBitmap(file, header.second_bitmap);
+  if (!second) return tl::unexpected<Error>(second.error());
+  std::optional<LoadedBitmap> first;
+  if (header.two_bitmaps()) {
+    Result<LoadedBitmap> loaded = LoadBitmap(file, header.first_bitmap);
+    if (!loaded) return tl::unexpected<Error>(loaded.error());
+    first = *std::move(loaded);
   }
+  const auto lacks_end = [&](const LoadedBitmap& bitmap) {
+    return !bitmap.unwritten && bitmap.written < header.max_mapnr;
+  };
+  const bool read = !second->unwritten && !second->bits.failed();
+  // Who writes parts of a split dump leaves out nothing.
+  bool sure = read && !header.split && (!first || first->written == second->written);
+  if (read && (lacks_end(*second) || second->bits.known() == header.max_mapnr)) {
+    const BitCount count =
+        CompareBitCount(*file.source, header, second->bits.count(), OwnPages(file, second->bits));
+    sure = sure && count == BitCount::kAgrees;
+    // Where the bitmap ends too soon, there are too few bits.
+    if (!lacks_end(*second) || sure || count == BitCount::kTooMany) bitmaps.count = count;
+  }
+  if (!sure && lacks_end(*second)) {
+    if (const Status cut = EndAtWritten(file, header.second_bitmap, *second); !cut) return cut;
+  }
+  if (!sure && first && lacks_end(*first)) {
+    if (const Status cut = EndAtWritten(file, header.first_bitmap, *first); !cut) return cut;
+  }
+  bitmaps.unwritten = second->unwritten || (first && first->unwritten);
+  bitmaps.failed = second->bits.failed() || (first && first->bits.failed());
+  bitmaps.stored = std::move(second->bits);
+  if (first) bitmaps.ram = std::make_unique<const PageBitmap>(std::move(first->bits));
   return {};
 }
 
 Result<Bitmaps> LoadBitmaps(const KdumpFile& file, DiagnosticSink& sink) {
   const KdumpHeader& header = file.header;
   Bitmaps bitmaps;
-  if (const Status loaded = LoadStored(file, bitmaps); !loaded) {
+  if (const Status loaded = LoadBoth(file, bitmaps); !loaded) {
     return Within(file.path, loaded.error());
   }
   uint64_t known = bitmaps.stored.known();
-  if (header.two_bitmaps()) {
-    Result<LoadedBitmap> first = LoadBitmap(file, header.first_bitmap);
-    if (!first) return Within(file.path, first.error());
-    if (!first->unwritten && first->written < bitmaps.written) {
-      // Whoever leaves out the end of one leaves out that of both.
-      Result<PageBitmap> before =
-          PageBitmap::Load(*file.source, header.first_bitmap, first->written);
-      if (!before) return Within(file.path, before.error());
-      first->bits = *std::move(before);
-      first->unwritten = true;
-    }
-    known = std::min(known, first->bits.known());
-    bitmaps.unwritten |= first->unwritten;
-    bitmaps.failed |= first->bits.failed();
-    bitmaps.ram = std::make_unique<const PageBitmap>(std::move(first->bits));
-  }
+  if (bitmaps.ram != nullptr) known = std::min(known, bitmaps.ram->known());
   if (bitmaps.stored.known() == 0 && bitmaps.stored.failed()) {
     return Fail(ErrorCode::kIo, "{}: kdump page bitmap at {:#x}: cannot be read", file.path,
                 header.second_bitmap.value());
@@ -306,6 +310,7 @@ uint64_t DoubtfulFrom(const KdumpFile& file, const Bitmaps& bitmaps, std::option
   };
   switch (*count) {
     case BitCount::kAgrees:
+    case BitCount::kFits:
       break;
     case BitCount::kTooFew: {
       uint64_t from = header.start_frame;

@@ -94,13 +94,13 @@ BitCount CompareBitCount(const ByteSource& source, const KdumpHeader& header, ui
   const bool sound = *next && descriptors.IsSound(**next) && (*next)->offset >= begin;
   if (overlaps) {
     // One descriptor that points too low is damage of its own.
-    return room != kNoCount && !sound ? BitCount::kTooMany : BitCount::kAgrees;
+    return room != kNoCount && !sound ? BitCount::kTooMany : BitCount::kFits;
   }
   if (sound && (begin > own_end || !*data)) return BitCount::kTooFew;
   if (!*data) {
     // Nothing of it was stored, or nothing is left.
     const bool more = own == 0 && !header.split && source.size() > own_end;
-    return more ? BitCount::kTooFew : BitCount::kAgrees;
+    return more ? BitCount::kTooFew : BitCount::kFits;
   }
   if (room == total) return BitCount::kAgrees;
   if (room == kNoCount) return BitCount::kUnclear;
@@ -110,7 +110,7 @@ BitCount CompareBitCount(const ByteSource& source, const KdumpHeader& header, ui
     if (descriptors.AnyUnwritten(own)) return BitCount::kUnreadable;
     return *next && (*next)->offset == 0 ? BitCount::kTooFew : BitCount::kUnclear;
   }
-  if (room == own) return BitCount::kAgrees;
+  if (room == own) return BitCount::kFits;
   // Its last pages were not stored, or a bit is too many: the count of the whole dump is wrong.
   const Result<std::optional<KdumpDescriptor>> last = descriptors.At(own - 1);
   if (!last) return BitCount::kUnreadable;

@@ -13,7 +13,8 @@ namespace dmaudit {
 // Descriptors belong to the set bits in order: one bit that is lost, or set by damage, gives all
 // pages behind it the content of others.
 enum class BitCount {
-  kAgrees,
+  kAgrees,      // data begin where the descriptors for as many pages as there are bits end
+  kFits,        // nothing speaks against the bits of this file, and nothing tells of all
   kTooFew,      // there are descriptors for more pages of this file
   kTooMany,     // there are descriptors for fewer pages of this file
   kUnreadable,  // what tells could not be read

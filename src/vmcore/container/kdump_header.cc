@@ -42,11 +42,21 @@ class HeaderParser {
     return {};
   }
 
+  // What a stream lacks would be zeros: a part of a split dump would be a whole one, an incomplete
+  // dump complete.
+  Status CheckWritten(FileOffset offset, size_t size, std::string_view what) const {
+    if (source_.FirstUnwritten(offset, size).value() - offset.value() == size) return {};
+    return Fail(ErrorCode::kMalformed,
+                "{}: kdump {} at {:#x}: not all of it is in a record of the stream", path_, what,
+                offset.value());
+  }
+
   uint32_t Main(size_t offset) const { return layout_.U32(main_, offset); }
 
   Status ReadMain();
   Status CheckMachine();
   Status ReadSub();
+  size_t SubSize() const;
   void ReadSubFields(std::span<const std::byte> sub);
   Status ReadSplit(std::span<const std::byte> sub);
   Status PlaceBitmaps();
@@ -66,6 +76,9 @@ Status HeaderParser::ReadMain() {
   const Result<KdumpLayout> layout = ChooseKdumpLayout(source_, main_);
   if (!layout) return tl::unexpected<Error>(layout.error());
   layout_ = *layout;
+  if (Status written = CheckWritten(FileOffset(0), layout_.main->size, "header"); !written) {
+    return written;
+  }
   const KdumpMainLayout& at = *layout_.main;
   header_.diskdump = AsText(main_).starts_with(kDiskdumpSignature);
   header_.version = static_cast<int32_t>(Main(kKdumpVersion));
@@ -140,13 +153,31 @@ Status HeaderParser::ReadSub() {
   if (Status read = ReadWhole(FileOffset(header_.block_size), sub, "sub header"); !read) {
     return read;
   }
-  // As zeros it would make a whole dump out of a part, whose descriptors are those of other pages.
-  if (source_.FirstUnwritten(FileOffset(header_.block_size), 1).value() == header_.block_size) {
-    return Fail(ErrorCode::kMalformed, "{}: kdump sub header at {:#x}: in no record of the stream",
-                path_, header_.block_size);
+  if (Status written = CheckWritten(FileOffset(header_.block_size), SubSize(), "sub header");
+      !written) {
+    return written;
   }
   ReadSubFields(sub);
   return ReadSplit(sub);
+}
+
+// How much of the sub header its version has.
+size_t HeaderParser::SubSize() const {
+  const KdumpSubLayout& at = *layout_.sub;
+  switch (header_.version) {
+    case 1:
+      return at.split;
+    case 2:
+      return at.end_pfn + at.word;
+    case 3:
+      return at.size_vmcoreinfo + at.word;
+    case 4:
+      return at.size_note + at.word;
+    case 5:
+      return at.size_eraseinfo + at.word;
+    default:
+      return at.max_mapnr_64 + sizeof(uint64_t);
+  }
 }
 
 void HeaderParser::ReadSubFields(std::span<const std::byte> sub) {

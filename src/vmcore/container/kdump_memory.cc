@@ -120,12 +120,16 @@ ByteState KdumpMemory::PageStateHint(PhysAddr base) const {
       FileOffset(part->descriptors.value() + index * KdumpDescriptor::kSize), raw);
   if (!got) return ByteState::kCorrupt;
   return *got < raw.size() ? ByteState::kTruncated
-                           : Judge(*part, KdumpDescriptor::Parse(raw, pages_.order)).state;
+                           : Judge(*part, index, KdumpDescriptor::Parse(raw, pages_.order)).state;
 }
 
-KdumpMemory::Judgement KdumpMemory::Judge(const Part& part,
+KdumpMemory::Judgement KdumpMemory::Judge(const Part& part, uint64_t index,
                                           const KdumpDescriptor& descriptor) const {
-  if (descriptor.offset == 0) return {ByteState::kLost};
+  // Half a descriptor would lead to the data of another page.
+  const FileOffset place(part.descriptors.value() + index * KdumpDescriptor::kSize);
+  const bool whole = part.source->FirstUnwritten(place, KdumpDescriptor::kSize).value() ==
+                     place.value() + KdumpDescriptor::kSize;
+  if (!whole || descriptor.offset == 0) return {ByteState::kLost};
   // Writers store a page raw when compressing does not shrink it; twice the page leaves room for
   // the worst case of every codec.
   const std::optional<PageCodec> codec = descriptor.codec();
@@ -186,7 +190,7 @@ void KdumpMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) co
   const uint64_t index = pages_.stored.Rank(frame) - part->rank;
   const ByteState found = ReadDescriptor(*part, index, own, descriptor);
   if (found != ByteState::kData) return unreadable(found);
-  const Judgement judged = Judge(*part, descriptor);
+  const Judgement judged = Judge(*part, index, descriptor);
   if (judged.known == 0) return unreadable(judged.state);
   // Reset() has zeroed the page.
   if (part == own.zeros.part && descriptor == own.zeros.descriptor) return;
@@ -256,7 +260,7 @@ class KdumpMemory::DescriptorStream {
         std::span(group_).subspan(static_cast<size_t>((index_ - begin_) * KdumpDescriptor::kSize),
                                   KdumpDescriptor::kSize),
         memory_.pages_.order);
-    return {first, memory_.Judge(part, descriptor), descriptor.size};
+    return {first, memory_.Judge(part, index_, descriptor), descriptor.size};
   }
 
  private:

@@ -107,7 +107,8 @@ class KdumpMemory : public PhysicalMemory {
   }
   // The part that has the page, or null.
   const Part* FindPart(uint64_t frame) const;
-  Judgement Judge(const Part& part, const KdumpDescriptor& descriptor) const;
+  // Of descriptor number `index` of a part.
+  Judgement Judge(const Part& part, uint64_t index, const KdumpDescriptor& descriptor) const;
   ByteState ReadDescriptor(const Part& part, uint64_t index, Context& context,
                            KdumpDescriptor& descriptor) const;
 

@@ -40,6 +40,10 @@ class ByteSource {
     return FileOffset(offset.value() + size);
   }
 
+  // The first position at or after `offset` that something says what is there: where a gap that
+  // FirstUnwritten() gave ends. At most max(offset, size()).
+  virtual FileOffset FirstWritten(FileOffset offset) const { return offset; }
+
   // Says what went wrong with reads so far, as gaps; nothing where all went well. Readers of pages
   // turn a failed read into the state of the page: its reason is here.
   virtual void ReportFaults(DiagnosticSink& sink) const { (void)sink; }

@@ -6,6 +6,7 @@
 #include <bit>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "vmcore/memory/redaction.h"
@@ -173,26 +174,37 @@ class DumpContent : public KdumpContent {
   mutable std::atomic<uint64_t> filled_in_part_ = 0;
 };
 
-// Each lost or damaged page takes a descriptor here.
-Status CheckDamage(const Dump& dump) {
-  const uint64_t most = MaxUnknownPages(dump.info);
+// Each lost or damaged page takes a descriptor here, and each page that is described at all a bit.
+Status CheckClaims(const Dump& dump) {
+  constexpr uint64_t kLeastBitmap = uint64_t{16} << 20;  // half a terabyte of 4 KiB pages
   const uint64_t size = dump.memory->page_size();
-  uint64_t damaged = 0;  // whole pages: the others take several ranges of the file
+  const uint64_t file = std::min(dump.info.file_size, UINT64_MAX / 16);
+  const uint64_t most_described = (kLeastBitmap + file) * 8;
+  const uint64_t most_damaged = MaxUnknownPages(dump.info);
+  uint64_t described = 0;
+  uint64_t damaged = 0;
   dump.memory->VisitStates([&](PhysRange range, ByteState state) {
+    // Whole pages: of the others each takes a range of the file.
+    const uint64_t first = range.first.value() / size + (range.first.value() % size != 0);
+    const uint64_t end = range.last.value() / size + (range.last.value() % size == size - 1);
+    const uint64_t pages = std::max(end, first) - first;
     StateSet states;
     states.Add(state);
-    if (states.Damage()) {
-      const uint64_t first = range.first.value() / size + (range.first.value() % size != 0);
-      const uint64_t last = range.last.value() / size;
-      damaged += std::max(last, first) - first;
-    }
-    return damaged <= most;
+    described += pages;
+    if (states.Damage()) damaged += pages;
+    return described <= most_described && damaged <= most_damaged;
   });
-  if (damaged <= most) return {};
-  return Fail(ErrorCode::kLimit,
-              "more than {} pages are lost or damaged, which a file of this size does not justify: "
-              "--format elf has no such limit",
-              most);
+  constexpr std::string_view kInstead =
+      "a file of this size does not justify: --format elf has no such limit";
+  if (damaged > most_damaged) {
+    return Fail(ErrorCode::kLimit, "more than {} pages are lost or damaged, which {}", most_damaged,
+                kInstead);
+  }
+  if (described > most_described) {
+    return Fail(ErrorCode::kLimit, "more than {} pages of memory, which {}", most_described,
+                kInstead);
+  }
+  return {};
 }
 
 }  // namespace
@@ -207,7 +219,7 @@ Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
   // original's filter it must not.
   header.dump_level = dump.info.dump_level.value_or(0);
   const std::string& name = dump.info.paths.empty() ? path : dump.info.paths[0];
-  if (const Status few = CheckDamage(dump); !few) return Within(name, few.error());
+  if (const Status few = CheckClaims(dump); !few) return Within(name, few.error());
   Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
   if (!file) return tl::unexpected(file.error());
   DumpContent content(dump);

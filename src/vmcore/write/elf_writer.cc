@@ -66,10 +66,11 @@ std::optional<ElfRuns::Run> ElfRuns::Add(PhysRange range, ByteState state) {
     open_->range.last = range.last;
   } else {
     ended = std::exchange(open_, Run{range, state, 0});
-    // At the same place in a page of the file as in memory: readers map files. Runs of one page can
-    // share a page of the file.
+    // At the same place in a page of the file as in memory, for readers that map files. What ends
+    // within its page is not worth one.
     if (state == ByteState::kData) {
-      data_size_ += (range.first.OffsetIn(kPage) - data_size_) % kPage;
+      const uint64_t in_page = range.first.OffsetIn(kPage);
+      if (in_page + (range.size() - 1) >= kPage - 1) data_size_ += (in_page - data_size_) % kPage;
       open_->at = data_size_;
     }
   }

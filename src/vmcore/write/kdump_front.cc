@@ -65,10 +65,6 @@ class BitmapStream {
 
   Status Flush() {
     if (!dirty_) return {};
-    written_ += block_.size();
-    if (written_ > kMaxKdumpBitmapBytes) {
-      return Fail(ErrorCode::kLimit, "a bitmap of more than {} bytes", kMaxKdumpBitmapBytes);
-    }
     const Status status = file_.WriteAt(offset_ + index_ * block_.size(), block_);
     std::fill(block_.begin(), block_.end(), std::byte{0});
     dirty_ = false;
@@ -90,7 +86,24 @@ class BitmapStream {
   std::vector<std::byte> block_;
   uint64_t index_ = 0;
   bool dirty_ = false;
-  uint64_t written_ = 0;
+};
+
+// How many blocks of a bitmap that is set in ascending order have a bit.
+class BlockCounter {
+ public:
+  explicit BlockCounter(uint64_t block) : bits_(block * 8) {}
+
+  void Set(uint64_t first, uint64_t last) {
+    const uint64_t begin = std::max(first / bits_, next_);
+    next_ = std::max(last / bits_ + 1, begin);
+    count_ += next_ - begin;
+  }
+  uint64_t bytes() const { return count_ * (bits_ / 8); }
+
+ private:
+  uint64_t bits_;
+  uint64_t next_ = 0;  // the first block behind those that have one
+  uint64_t count_ = 0;
 };
 
 }  // namespace
@@ -105,14 +118,20 @@ Result<KdumpPlan> PlanKdump(const KdumpDescription& header, const KdumpContent& 
   if (header.nr_cpus == 0 || header.nr_cpus > INT32_MAX) {
     return Fail(ErrorCode::kUsage, "{} CPUs", header.nr_cpus);
   }
+  const uint64_t block = header.block_size;
   KdumpPlan layout;
   uint64_t last = 0;
-  content.VisitRam([&last](PhysRange range) {
+  BlockCounter ram(block);
+  content.VisitRam([&](PhysRange range) {
     last = std::max(last, range.last.value());
+    ram.Set(range.first.value() / block, range.last.value() / block);
     return true;
   });
+  BlockCounter stored(block);
   content.VisitPages([&](const PageRun& run) {
-    last = std::max(last, run.first.value() + (run.count - 1) * header.block_size);
+    const uint64_t frame = run.first.value() / block;
+    last = std::max(last, run.first.value() + (run.count - 1) * block);
+    stored.Set(frame, frame + (run.count - 1));
     layout.pages += run.count;
     return true;
   });
@@ -122,7 +141,13 @@ Result<KdumpPlan> PlanKdump(const KdumpDescription& header, const KdumpContent& 
                 "--format elf has no such limit",
                 last, kMaxKdumpAddress - 1);
   }
-  const uint64_t block = header.block_size;
+  if (std::max(ram.bytes(), stored.bytes()) > kMaxKdumpBitmapBytes) {
+    return Fail(
+        ErrorCode::kLimit,
+        "a page bitmap of {} bytes, in a kdump-compressed file {} at most: --format elf has "
+        "no such limit",
+        std::max(ram.bytes(), stored.bytes()), kMaxKdumpBitmapBytes);
+  }
   layout.max_mapnr = last / block + 1;
   layout.sub_header_blocks = CeilDiv(kSubHeaderSize + notes_size, block);
   layout.one_bitmap_blocks = CeilDiv(CeilDiv(layout.max_mapnr, 8), block);

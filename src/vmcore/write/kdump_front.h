@@ -35,7 +35,7 @@ struct KdumpExtra {
 };
 
 // Asks `content` for all its ranges and pages. kUsage for a description that no reader takes,
-// kLimit beyond kMaxKdumpAddress.
+// kLimit beyond kMaxKdumpAddress and kMaxKdumpBitmapBytes.
 Result<KdumpPlan> PlanKdump(const KdumpDescription& header, const KdumpContent& content,
                             uint64_t notes_size);
 
@@ -44,8 +44,7 @@ Status WriteKdumpHeaders(const KdumpDescription& header, const KdumpPlan& layout
                          const NoteArea& notes, const KdumpExtra& erased, uint32_t status,
                          AtomicFile& file);
 
-// Both of them. kMalformed when ranges or pages of `content` do not ascend, kLimit beyond
-// kMaxKdumpBitmapBytes.
+// Both of them. kMalformed when ranges or pages of `content` do not ascend.
 Status WriteKdumpBitmaps(const KdumpContent& content, const KdumpPlan& layout, uint32_t block_size,
                          AtomicFile& file);
 
