@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <algorithm>
 #include <array>
 
 #include "audit/page_states.h"
@@ -35,12 +36,18 @@ Result<int> RunPages(const CommandSyntax&, const Options& options) {
     }
   } else {
     PageStateCounter counter(dump->memory->page_size());
+    std::array<bool, kByteStateCount> listed{};
     dump->memory->VisitStates([&](PhysRange range, ByteState state) {
       rows->Range(range, state);
       counter.Add(range, state);
+      listed[static_cast<unsigned>(state)] = true;
       return out.ok();
     });
     pages = counter.Finish().pages;
+    // A page counts in the first state that is not known; what else is listed of it is damage too.
+    for (unsigned state = 0; state < kByteStateCount; ++state) {
+      if (listed[state]) pages[state] = std::max<uint64_t>(pages[state], 1);
+    }
   }
   ReportDamage(pages, sink);
   ReportReadFaults(*dump, sink);

@@ -103,6 +103,12 @@ class PagesTest(CliTest):
                           {"pfn": 2, "state": "truncated", "crc32": None}])
         self.assertEqual(run("pages", self.path).status, 3)
 
+    def test_damage_behind_what_was_left_out_of_a_page(self):
+        self.path.write_bytes(elf([(0x1000, 0, 0x800), (0x1800, 0x800, 0x800)], b""))
+        ran = run("pages", self.path)
+        self.assertEqual(ran.status, 3)
+        self.assertIn("1 pages are truncated [pages.damaged]", ran.err)
+
     def test_a_small_file_cannot_ask_for_endless_rows(self):
         path = self.scratch() / "core"
         path.write_bytes(elf([(0, PAGE, 1 << 45)], bytes(PAGE)))

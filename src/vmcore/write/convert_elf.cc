@@ -207,7 +207,9 @@ Result<ElfSummary> ConvertToElf(const Dump& dump, ElfDescription description,
     Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
     if (!file) return tl::unexpected(file.error());
     Result<ElfWriter> writer = ElfWriter::Begin(description, room, *file);
-    if (!writer) return tl::unexpected(writer.error());
+    if (!writer) {
+      return Within(dump.info.paths.empty() ? path : dump.info.paths[0], writer.error());
+    }
     const Result<ElfSummary> written = Write(dump, *writer, options, total);
     if (!written) return tl::unexpected(written.error());
     if (writer->fits()) {
