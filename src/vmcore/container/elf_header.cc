@@ -131,10 +131,8 @@ Result<uint64_t> ProgramHeaderCount(const ByteSource& source, const Fields& fiel
   if (!got) return tl::unexpected(got.error());
   const uint32_t extended =
       Fields(section, header.wide, header.order).Word(DMAUDIT_FIELD(Shdr, sh_info));
-  const bool written =
-      source.FirstUnwritten(FileOffset(sections), section.size()).value() - sections ==
-      section.size();
-  if (*got < section.size() || extended == 0 || !written) {
+  if (*got < section.size() || extended == 0 ||
+      !source.IsWritten(FileOffset(sections), section.size())) {
     return Fail(ErrorCode::kMalformed,
                 "{}: ELF header: e_phnum is PN_XNUM, and section header 0 at {:#x} holds no number",
                 path, sections);
@@ -182,7 +180,7 @@ Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path)
     return tl::unexpected(known.error());
   }
   const size_t size = header.wide ? sizeof(Elf64_Ehdr) : sizeof(Elf32_Ehdr);
-  if (source.FirstUnwritten(FileOffset(0), size).value() < size) {
+  if (!source.IsWritten(FileOffset(0), size)) {
     return Fail(ErrorCode::kMalformed, "{}: ELF header: not all of it is in a record of the stream",
                 path);
   }
@@ -225,7 +223,7 @@ Result<ElfHeader> ReadElfHeader(const ByteSource& source, std::string_view path)
   }
   header.table = FileOffset(table);
   // As zeros they would be headers of nothing, and memory would be missing without a word.
-  if (source.FirstUnwritten(header.table, *count * entry_size).value() < *end) {
+  if (!source.IsWritten(header.table, *count * entry_size)) {
     return Fail(ErrorCode::kMalformed,
                 "{}: ELF header: not all of the {} program headers at {:#x} are in a record of the "
                 "stream",

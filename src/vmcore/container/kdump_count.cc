@@ -56,8 +56,7 @@ class Descriptors {
 
   // Whether a stream lacks some of those that LowestData() looks at: they read as zeros.
   bool AnyUnwritten(uint64_t count) const {
-    const uint64_t size = std::min(count, kWindow) * kSize;
-    return source_.FirstUnwritten(FileOffset(begin_), size).value() < begin_ + size;
+    return !source_.IsWritten(FileOffset(begin_), std::min(count, kWindow) * kSize);
   }
 
   // For how many there is room before `data`, the page of zeros aside; kNoCount when what is there

@@ -45,7 +45,7 @@ class HeaderParser {
   // What a stream lacks would be zeros: a part of a split dump would be a whole one, an incomplete
   // dump complete.
   Status CheckWritten(FileOffset offset, size_t size, std::string_view what) const {
-    if (source_.FirstUnwritten(offset, size).value() - offset.value() == size) return {};
+    if (source_.IsWritten(offset, size)) return {};
     return Fail(ErrorCode::kMalformed,
                 "{}: kdump {} at {:#x}: not all of it is in a record of the stream", path_, what,
                 offset.value());

@@ -127,8 +127,7 @@ KdumpMemory::Judgement KdumpMemory::Judge(const Part& part, uint64_t index,
                                           const KdumpDescriptor& descriptor) const {
   // Half a descriptor would lead to the data of another page.
   const FileOffset place(part.descriptors.value() + index * KdumpDescriptor::kSize);
-  const bool whole = part.source->FirstUnwritten(place, KdumpDescriptor::kSize).value() ==
-                     place.value() + KdumpDescriptor::kSize;
+  const bool whole = part.source->IsWritten(place, KdumpDescriptor::kSize);
   if (!whole || descriptor.offset == 0) return {ByteState::kLost};
   // Writers store a page raw when compressing does not shrink it; twice the page leaves room for
   // the worst case of every codec.

@@ -40,6 +40,11 @@ class ByteSource {
     return FileOffset(offset.value() + size);
   }
 
+  // Whether none of them is.
+  bool IsWritten(FileOffset offset, uint64_t size) const {
+    return FirstUnwritten(offset, size).value() - offset.value() == size;
+  }
+
   // The first position at or after `offset` that something says what is there: where a gap that
   // FirstUnwritten() gave ends. At most max(offset, size()).
   virtual FileOffset FirstWritten(FileOffset offset) const { return offset; }
