@@ -206,6 +206,25 @@ TEST_CASE("virtual addresses: the direct map, and the kernel image over the same
   CheckSamePages(*dump, *result, 10);
 }
 
+TEST_CASE("a copy of page 0 alone, which the kernel image names too, is read again") {
+  const TempDir dir;
+  ElfBuilder builder;
+  builder.AddLoad(0, PatternPage(1), 0, 0xffff'8880'0000'0000);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(builder.Build().bytes, sink);
+  REQUIRE(dump);
+  ElfDescription description;
+  description.direct_map = 0xffff'8880'0000'0000;
+  description.image =
+      DumpInfo::VirtualSegment{0xffff'ffff'8000'0000, {PhysAddr(0), PhysAddr(0xfff)}};
+  REQUIRE(ConvertToElf(*dump, description, {}, dir.File("out")));
+  REQUIRE(LoadsOf(dir.File("out")).size() == 2);
+  DiagnosticSink again;
+  const Result<Dump> result = OpenFile(dir.File("out"), again);
+  CHECK(Ids(again) == "");
+  CheckSamePages(*dump, *result, 2);
+}
+
 TEST_CASE("more pages turn out undecodable than there is room for at first") {
   constexpr uint64_t kPages = 5000;
   const TempDir dir;

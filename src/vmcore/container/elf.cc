@@ -177,7 +177,9 @@ bool TakeMissing(const std::string& path, std::vector<DumpNote>& notes, SegmentM
 // What all PT_LOADs together say, before any is used.
 struct LoadSurvey {
   uint64_t loads = 0;
-  bool placed = false;                 // one states a physical address other than 0 and -1
+  // One states a physical address other than 0 and -1, or two that state 0 have the same bytes: one
+  // memory by two names, as a copy of a dump of page 0 alone has it.
+  bool placed = false;
   bool kernel_half = false;            // one is mapped in the kernel's half
   std::optional<uint64_t> direct_map;  // virtual minus physical address, by what most say
 };
@@ -188,10 +190,17 @@ Result<LoadSurvey> Survey(const ByteSource& source, const std::string& path,
   constexpr size_t kMaxVotes = 4096;
   LoadSurvey survey;
   std::unordered_map<uint64_t, unsigned> votes;
+  std::optional<uint64_t> bytes_of_zero;  // where in the file those of the first that states 0 are
   const Status read = VisitElfSegments(source, header, PT_LOAD, path, [&](const ElfSegment& load) {
     ++survey.loads;
     survey.kernel_half |= load.virtual_address >= kKernelHalf;
-    if (load.physical_address == 0 || load.physical_address == UINT64_MAX) return true;
+    if (load.physical_address == UINT64_MAX) return true;
+    if (load.physical_address == 0) {
+      if (load.file_size == 0) return true;
+      survey.placed |= bytes_of_zero == load.offset;
+      if (!bytes_of_zero) bytes_of_zero = load.offset;
+      return true;
+    }
     survey.placed = true;
     const uint64_t difference = load.virtual_address - load.physical_address;
     if (load.virtual_address >= kKernelImage) return true;
