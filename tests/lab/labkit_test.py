@@ -93,7 +93,7 @@ class Live(unittest.TestCase):
 
     def test_containers_tell_the_same_machine(self):
         def same(**changed):
-            return live.same_report("report.x", self.REPORT, json.dumps({**self.REPORT, **changed})).good
+            return live.same_report("report.x", self.REPORT, {**self.REPORT, **changed}).good
 
         self.assertTrue(same(input={"path": "other"}, coverage={"pages_read": 8, "entries": 3}))
         self.assertFalse(same(coverage={"pages_read": 7, "entries": 4}))
@@ -102,10 +102,10 @@ class Live(unittest.TestCase):
         told = {**self.REPORT, "scopes": [scope], "findings": [{"message": "x (rmrr @ 1, segment of all units)"}]}
         other = {**self.REPORT, "scopes": [{"segment": 0, "origin": "kernel object", "place": "rmrr @ 1"}],
                  "findings": [{"message": "x (rmrr @ 1)"}]}
-        self.assertTrue(live.same_report("report.x", told, json.dumps(other)).good)
+        self.assertTrue(live.same_report("report.x", told, other).good)
         other["scopes"][0]["segment"] = 1
-        self.assertFalse(live.same_report("report.x", told, json.dumps(other)).good)
-        self.assertFalse(live.same_report("report.x", self.REPORT, '{"error": {"message": "no kernel"}}').good)
+        self.assertFalse(live.same_report("report.x", told, other).good)
+        self.assertFalse(live.same_report("report.x", self.REPORT, {"error": {"message": "no kernel"}}).good)
 
     def test_where_objects_of_the_kernel_are_excluded_the_tables_are_the_same(self):
         device = {"bdf": "0000:00:0a.0", "pasid": None, "did": 3, "stage": "second", "device_tlb": False, "facts": {"name": "x"}}
@@ -119,7 +119,7 @@ class Live(unittest.TestCase):
         def same(device=None, **changed):
             given = {**copy.deepcopy(whole), "diagnostics": excluded, **changed}
             given["devices"][0].update(device or {})
-            return live.same_report("report.x", whole, json.dumps(given)).good
+            return live.same_report("report.x", whole, given).good
 
         self.assertTrue(same({"facts": None}))
         self.assertFalse(same({"facts": None}, diagnostics=[]))
@@ -133,6 +133,15 @@ class Live(unittest.TestCase):
         for key, value in (("complete", False), ("verdict", "uncertain"), ("domains", [1]), ("crashkernel", None),
                            ("findings", [{"id": "x", "severity": "info"}])):
             self.assertFalse(same(**{key: value}), key)
+        # What it leaves open has to be said, and come of what is excluded.
+        unlisted = {"id": "audit.devices-unlisted", "effect": "incomplete", "message": "not all devices could be listed"}
+        self.assertTrue(same({"facts": None}, complete=False, diagnostics=[*excluded, unlisted]))
+        self.assertFalse(same(complete=False, diagnostics=[unlisted]))
+        self.assertFalse(same({"did": 4}, complete=False, diagnostics=[*excluded, unlisted]))
+        self.assertTrue(live.leaves_open({"diagnostics": [*excluded, unlisted]}))
+        self.assertFalse(live.leaves_open({"diagnostics": excluded}))
+        self.assertFalse(live.leaves_open({"diagnostics": [unlisted]}))
+        self.assertFalse(live.leaves_open({"error": {"message": "no kernel"}}))
 
     def test_nothing_came_out(self):
         self.assertFalse(live.vmcore({}, "", 0, self.REPORT, self.ROWS).good)
