@@ -90,6 +90,28 @@ std::vector<std::byte> Claims() {
   return image;
 }
 
+// Pages 1 and 2 of PatternPages in 8192 chunks, behind 100,000 that hold nothing.
+std::vector<std::byte> TinyChunks() {
+  std::vector<std::byte> stream;
+  AppendChunk(stream, 0xff, AsBytes("sNaPpY"));
+  for (int i = 0; i < 100'000; ++i) AppendChunk(stream, 0x80, {});
+  const std::vector<std::byte> chunks = SnappyStream(PatternPages(1, 2), 1);
+  stream.insert(stream.end(), chunks.begin(), chunks.end());
+  std::vector<std::byte> image;
+  AppendAvmlStream(image, 0x1000, 0x2fff, stream);
+  return image;
+}
+
+// The second page of a block a second time.
+std::vector<std::byte> ChunkTooMany() {
+  std::vector<std::byte> content = PatternPages(1, 2);
+  const std::vector<std::byte> again = PatternPages(2, 1);
+  content.insert(content.end(), again.begin(), again.end());
+  std::vector<std::byte> image;
+  AppendAvmlStream(image, 0x1000, 0x2fff, SnappyStream(content, kTestPage));
+  return image;
+}
+
 }  // namespace
 
 void AddAvml(std::vector<HostileInput>& inputs) {
@@ -107,7 +129,7 @@ void AddAvml(std::vector<HostileInput>& inputs) {
       {"version 3", [](Image& i) { StoreUnchecked<uint32_t>(i, 4, 3); },
        "refused: AVML image at 0x0: range header has magic 0x4c4d5641 and"},
       {"first address 0", [](Image& i) { StoreUnchecked<uint64_t>(i, 8, 0); },
-       "elsewhere corrupt data | avml.live"},
+       "corrupt corrupt data | avml.live"},
       {"first address UINT64_MAX", [](Image& i) { StoreUnchecked<uint64_t>(i, 8, UINT64_MAX); },
        "refused: AVML image at 0x0: range header goes from 0xffffffffffffffff"},
       {"first address 0x1000", [](Image& i) { StoreUnchecked<uint64_t>(i, 8, 0x1000); },
@@ -115,15 +137,15 @@ void AddAvml(std::vector<HostileInput>& inputs) {
       {"last address 0", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, 0); },
        "refused: AVML image at 0x0: range header goes from 0x1000 back to 0x0"},
       {"last address UINT64_MAX", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, UINT64_MAX); },
-       "data data corrupt | avml.short-block avml.overlap avml.live"},
+       "corrupt corrupt corrupt | avml.short-block avml.overlap avml.live"},
       {"last address 0x1000", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, 0x1000); },
-       "absent absent data | avml.live"},
+       "corrupt absent data | avml.live"},
       {"all addresses",
        [](Image& i) {
          StoreUnchecked<uint64_t>(i, 8, 0);
          StoreUnchecked<uint64_t>(i, 16, UINT64_MAX);
        },
-       "elsewhere corrupt corrupt | avml.short-block avml.overlap avml.live"},
+       "corrupt corrupt corrupt | avml.short-block avml.overlap avml.live"},
       {"first chunk of type 0x02", [](Image& i) { i[kChunk] = std::byte{0x02}; },
        "corrupt corrupt data | avml.live"},
       {"first chunk of type 0x7f", [](Image& i) { i[kChunk] = std::byte{0x7f}; },
@@ -197,6 +219,10 @@ void AddAvml(std::vector<HostileInput>& inputs) {
        "data data data | avml.damaged avml.live"},
       {"bomb: chunks that claim 64 KiB each", [](Image& i) { i = Claims(); },
        "corrupt corrupt corrupt | avml.short-block avml.live"},
+      {"chunks of one byte behind chunks of none", [](Image& i) { i = TinyChunks(); },
+       "data data absent | avml.live"},
+      {"a chunk too many", [](Image& i) { i = ChunkTooMany(); },
+       "corrupt corrupt absent | avml.live"},
   };
   Add("avml", image, {{0x1000, 1}, {0x2000, 2}, {0x100000, 3}}, lies, inputs);
 }

@@ -143,6 +143,110 @@ TEST_CASE("AVML: a stream that is damaged is corrupt there and nowhere else") {
   }
 }
 
+// Five pages at 0x1000, each a chunk; the third is stored as it is.
+struct Chunks {
+  std::vector<std::vector<std::byte>> list;
+
+  Chunks() {
+    for (uint64_t page = 1; page <= 5; ++page) {
+      std::vector<std::byte> stream = SnappyStream(PatternPages(page, 1));
+      constexpr size_t kIdentifier = 10;
+      list.emplace_back(stream.begin() + kIdentifier, stream.end());
+    }
+    std::vector<std::byte> body(4);
+    StoreUnchecked<uint32_t>(body, 0, MaskedCrc32c(PatternPage(3)));
+    const std::vector<std::byte> page = PatternPage(3);
+    body.insert(body.end(), page.begin(), page.end());
+    list[2].clear();
+    AppendChunk(list[2], 1, body);
+  }
+
+  std::vector<std::byte> Image() const {
+    std::vector<std::byte> stream;
+    AppendChunk(stream, 0xff, AsBytes("sNaPpY"));
+    for (const auto& chunk : list) stream.insert(stream.end(), chunk.begin(), chunk.end());
+    std::vector<std::byte> image;
+    AppendAvmlStream(image, 0x1000, 0x5fff, stream);
+    return image;
+  }
+};
+
+TEST_CASE("AVML: no checksum holds the place of a chunk: pages are where they were or corrupt") {
+  struct Case {
+    std::string_view name;
+    std::function<void(Chunks&)> mutate;
+    size_t good;            // pages from the first on that are known
+    size_t bad = SIZE_MAX;  // one of them that is not
+    size_t cut = 0;         // bytes, from the end of the image
+  };
+  constexpr size_t kPreamble = 8;
+  const Case cases[] = {
+      {"nothing", [](Chunks&) {}, 5},
+      {"a checksum: the sizes still fit", [](Chunks& c) { c.list[1][4] ^= std::byte{1}; }, 5, 2},
+      {"a type that is skipped", [](Chunks& c) { c.list[2][0] = std::byte{0x81}; }, 0},
+      {"a chunk is missing", [](Chunks& c) { c.list.erase(c.list.begin() + 1); }, 0},
+      {"the last chunk is missing", [](Chunks& c) { c.list.pop_back(); }, 0},
+      {"a chunk twice", [](Chunks& c) { c.list.insert(c.list.begin() + 3, c.list[3]); }, 0},
+      {"a preamble of half the size", [](Chunks& c) { c.list[0][kPreamble + 1] = std::byte{0x10}; },
+       0},
+      {"a chunk that none is", [](Chunks& c) { c.list[3][0] = std::byte{2}; }, 3},
+      {"the same behind a type that is skipped",
+       [](Chunks& c) {
+         c.list[2][0] = std::byte{0x81};
+         c.list[3][0] = std::byte{2};
+       },
+       2},
+      {"the same behind a checksum that is wrong",
+       [](Chunks& c) {
+         c.list[1][4] ^= std::byte{1};
+         c.list[3][0] = std::byte{2};
+       },
+       1},
+      {"the same behind a chunk too many",
+       [](Chunks& c) {
+         c.list.insert(c.list.begin(), 3, c.list[0]);
+         c.list[7][0] = std::byte{2};
+       },
+       0},
+      {"cut", [](Chunks&) {}, 4, SIZE_MAX, 20},
+      {"cut behind a preamble of half the size",
+       [](Chunks& c) { c.list[0][kPreamble + 1] = std::byte{0x10}; }, 0, SIZE_MAX, 20},
+      {"cut behind a type that is skipped", [](Chunks& c) { c.list[2][0] = std::byte{0x81}; }, 2,
+       SIZE_MAX, 20},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    Chunks chunks;
+    c.mutate(chunks);
+    std::vector<std::byte> image = chunks.Image();
+    image.resize(image.size() - c.cut);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    for (size_t page = 1; page <= 5; ++page) {
+      CAPTURE(page);
+      const Page read = ReadPageAt(*dump, 0x1000 * page);
+      CHECK(read.readable() == (page <= c.good && page != c.bad));
+      if (read.readable()) CHECK(read.bytes == PatternPage(page));
+    }
+  }
+}
+
+TEST_CASE("AVML: chunks that hold nothing, where the sizes fit") {
+  std::vector<std::byte> stream;
+  AppendChunk(stream, 0xff, AsBytes("sNaPpY"));
+  AppendChunk(stream, 0xfe, std::vector<std::byte>(3));                             // padding
+  const std::vector<std::byte> more = SnappyStream(PatternPages(1, 2), kTestPage);  // and again
+  stream.insert(stream.end(), more.begin(), more.end());
+  std::vector<std::byte> image;
+  AppendAvmlStream(image, 0x1000, 0x2fff, stream);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+  CHECK(ReadPageAt(*dump, 0x2000).bytes == PatternPage(2));
+}
+
 TEST_CASE("AVML: headers and sizes that lie") {
   std::vector<std::byte> block;
   AppendAvmlBlock(block, 0x1000, PatternPages(1, 1));
@@ -153,7 +257,7 @@ TEST_CASE("AVML: headers and sizes that lie") {
     DiagnosticSink sink;
     const Result<Dump> dump = OpenBytes(image, sink);
     REQUIRE(dump);
-    CHECK(ReadPageAt(*dump, 0).bytes == PatternPage(1));
+    CHECK(StateAt(*dump, 0) == ByteState::kCorrupt);
     CHECK(StateAt(*dump, 0x1000) == ByteState::kCorrupt);
     CHECK(StateAt(*dump, uint64_t{1} << 40) == ByteState::kCorrupt);
     CHECK(dump->info.incomplete);
@@ -165,7 +269,7 @@ TEST_CASE("AVML: headers and sizes that lie") {
     DiagnosticSink sink;
     const Result<Dump> dump = OpenBytes(image, sink);
     REQUIRE(dump);
-    CHECK(ReadPageAt(*dump, 0).bytes == PatternPage(1));
+    CHECK(StateAt(*dump, 0) == ByteState::kCorrupt);
     CHECK(StateAt(*dump, 0x1000) == ByteState::kAbsent);
   }
   SUBCASE("an empty stream") {

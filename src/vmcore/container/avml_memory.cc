@@ -17,8 +17,13 @@ namespace {
 
 // Decoded chunks that a session keeps: pages are read one at a time, chunks hold 16 of them.
 constexpr size_t kKeptChunks = 8;
-// Places in streams that a session keeps, 16 MiB of them: chunks of 256 GiB of memory.
+// Places in streams that a session keeps, 16 MiB of them, and of one block: chunks of 64 GiB of
+// memory, and of 32 GiB. AVML writes blocks of 16 MiB.
 constexpr size_t kMaxPlaces = size_t{1} << 20;
+constexpr size_t kMaxBlockPlaces = kMaxPlaces / 2;
+// Headers that are gone through again from a place on, at most: chunks may be tiny, or hold
+// nothing.
+constexpr unsigned kHeadersPerPlace = 64;
 
 // Where in the file the decoding can begin.
 struct Place {
@@ -28,7 +33,9 @@ struct Place {
 
 struct BlockIndex {
   std::vector<Place> places;
-  uint64_t decoded = 0;  // bytes the chunks announce up to where they end or stop making sense
+  // Bytes whose place is certain. The sizes that chunks announce give the places of those behind
+  // them, and no checksum holds them.
+  uint64_t decoded = 0;
 };
 
 struct Chunk {
@@ -69,19 +76,7 @@ class AvmlContext : public DecodeContext {
   const BlockIndex& IndexOf(size_t block) {
     const auto known = indices_.find(block);
     if (known != indices_.end()) return known->second;
-    BlockIndex index;
-    const uint64_t end = blocks_[block].end;
-    uint64_t at = blocks_[block].stream;
-    SnappyChunk chunk;
-    while (at < end && ReadSnappyChunk(reader_, at, end, chunk) == ChunkStatus::kChunk &&
-           index.places.size() < kMaxPlaces) {
-      // Tiny chunks share a place.
-      if (index.places.empty() || index.decoded - index.places.back().decoded >= kMaxSnappyChunk) {
-        index.places.push_back({index.decoded, at});
-      }
-      index.decoded += chunk.decoded_size;
-      at = chunk.next;
-    }
+    BlockIndex index = MakeIndex(blocks_[block]);
     if (places_ + index.places.size() > kMaxPlaces) {
       indices_.clear();
       places_ = 0;
@@ -90,14 +85,60 @@ class AvmlContext : public DecodeContext {
     return indices_.emplace(block, std::move(index)).first->second;
   }
 
+  BlockIndex MakeIndex(const AvmlBlock& block) {
+    BlockIndex index;
+    uint64_t at = block.stream;
+    SnappyChunk chunk;
+    unsigned headers = 0;  // since the last place
+    while (at < block.end &&
+           ReadSnappyChunk(reader_, at, block.end, chunk) == ChunkStatus::kChunk) {
+      if (index.places.empty() || headers == kHeadersPerPlace ||
+          index.decoded - index.places.back().decoded >= kMaxSnappyChunk) {
+        if (index.places.size() == kMaxBlockPlaces) return {};
+        index.places.push_back({index.decoded, at});
+        headers = 0;
+      }
+      ++headers;
+      index.decoded += chunk.decoded_size;
+      at = chunk.next;
+    }
+    if (at == block.end && index.decoded == block.size) return index;
+    // A chunk too many, one too few, or a size that is wrong: which one is not known.
+    if ((at == block.end && !block.ends_early) || index.decoded > block.size) return {};
+    index.decoded = CertainBytes(block, at);
+    return index;
+  }
+
+  // Of a stream that can be followed to `end` only: the places of chunks behind others that are
+  // what their checksums say, sizes included.
+  uint64_t CertainBytes(const AvmlBlock& block, uint64_t end) {
+    uint64_t decoded = 0;
+    SnappyChunk chunk;
+    for (uint64_t at = block.stream; at < end; at = chunk.next) {
+      if (ReadSnappyChunk(reader_, at, block.end, chunk) != ChunkStatus::kChunk) break;
+      if (chunk.decoded_size == 0) {
+        // AVML writes nothing else without data: it may be a chunk of data whose type is damaged.
+        if (at == block.stream && chunk.identifier) continue;
+        break;
+      }
+      if (!Decode(chunk)) break;
+      decoded += chunk.decoded_size;
+    }
+    return decoded;
+  }
+
   const Chunk* Load(size_t block, uint64_t first, const SnappyChunk& header) {
     Chunk& chunk = kept_[next_];
     next_ = (next_ + 1) % kept_.size();
-    chunk = {block, first, header.decoded_size, std::nullopt};
+    chunk = {block, first, header.decoded_size, Decode(header)};
+    return &chunk;
+  }
+
+  std::optional<std::vector<std::byte>> Decode(const SnappyChunk& header) {
     stored_.resize(header.payload_size);
     const Result<size_t> got = source_.ReadAt(FileOffset(header.payload), stored_);
-    if (got && *got == stored_.size()) chunk.bytes = DecodeSnappyChunk(header, stored_);
-    return &chunk;
+    if (!got || *got != stored_.size()) return std::nullopt;
+    return DecodeSnappyChunk(header, stored_);
   }
 
   const ByteSource& source_;
@@ -147,7 +188,7 @@ void AvmlMemory::ReadPage(PhysAddr base, DecodeContext& context, Page& page) con
       const uint64_t place = at - block.start;
       const Chunk* chunk = decoder.Find(index, place);
       if (chunk == nullptr) {
-        page.SetState(offset, take, block.cut ? ByteState::kTruncated : ByteState::kCorrupt);
+        page.SetState(offset, take, ByteState::kCorrupt);
       } else {
         const uint64_t skip = place - chunk->first;
         take = static_cast<uint32_t>(std::min<uint64_t>(take, chunk->size - skip));

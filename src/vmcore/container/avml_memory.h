@@ -16,7 +16,8 @@ struct AvmlBlock {
   uint64_t start = 0;   // place of its first byte among the decoded bytes of all blocks
   uint64_t stream = 0;  // file positions: first byte of the stream, and behind its last
   uint64_t end = 0;
-  bool cut = false;  // by the end of the file
+  uint64_t size = 0;        // decoded bytes, by the range of its header; 0: 2^64
+  bool ends_early = false;  // the end of the file or damage is where the stream ends
 };
 
 class AvmlMemory : public PhysicalMemory {

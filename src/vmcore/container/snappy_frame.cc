@@ -85,6 +85,7 @@ ChunkStatus ReadSnappyChunk(WindowReader& reader, uint64_t at, uint64_t end, Sna
   if (type == kStreamIdentifier) {
     if (size != 6) return ChunkStatus::kBad;
     if (room - kHeaderSize < size) return ChunkStatus::kCut;
+    chunk.identifier = true;
     return AsText(body).starts_with("sNaPpY"sv) ? ChunkStatus::kChunk : ChunkStatus::kBad;
   }
   if (type > kLastUnskippable) {

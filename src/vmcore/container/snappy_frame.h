@@ -19,6 +19,7 @@ inline constexpr uint32_t kMaxSnappyChunk = 65536;
 
 struct SnappyChunk {
   bool compressed = false;
+  bool identifier = false;  // of a stream, with which one begins
   uint32_t checksum = 0;
   uint64_t payload = 0;  // file position
   uint32_t payload_size = 0;
