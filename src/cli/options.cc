@@ -10,6 +10,7 @@
 #include "base/number.h"
 #include "base/text.h"
 #include "cli/discovery_arguments.h"
+#include "cli/output_file.h"
 #include "report/layout.h"
 
 namespace dmaudit::cli {
@@ -321,8 +322,11 @@ Status InterpretOutput(const CommandSyntax& syntax, const po::variables_map& val
     options.output = values["output"].as<std::string>();
     if (options.output.empty()) return tl::unexpected<Error>(Usage("-o: the file name is empty"));
     if (options.output == "-" && syntax.output_required) {
-      return tl::unexpected<Error>(Usage(fmt::format(
-          "-o -: {} writes its file by position, which standard output cannot take", syntax.name)));
+      if (StdoutIsTerminal()) {
+        return tl::unexpected<Error>(Usage("-o -: standard output is a terminal"));
+      }
+      // What has to be written by position goes through a temporary file.
+      options.output = "/dev/stdout";
     }
     if (options.output == "-") options.output.clear();  // standard output
   }

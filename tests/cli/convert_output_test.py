@@ -35,6 +35,26 @@ def on_terminal(*arguments, **changes):
         return child.wait(timeout=60), got.decode()
 
 
+def at_work(child, folder):
+    """Whether a program has a file in `folder` open that is not there yet, with a temporary name or none."""
+    if list(folder.glob(".dmaudit-*")):
+        return True
+    for link in pathlib.Path(f"/proc/{child.pid}/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            name = os.readlink(link)
+            if name.startswith(f"{folder}/") and name.endswith(" (deleted)"):
+                return True
+    return False
+
+
+def can_be_unnamed(folder):
+    try:
+        os.close(os.open(folder, os.O_RDWR | os.O_TMPFILE))
+    except OSError:
+        return False
+    return True
+
+
 class ConvertOutputTest(CliTest):
     def long(self):
         """Bare memory that takes a while, and a folder for what comes of it."""
@@ -46,26 +66,26 @@ class ConvertOutputTest(CliTest):
                 file.write(block)
         return folder / "memory", folder / "out"
 
-    def disturbed(self, memory, folder, options, disturb):
-        """(exit status, standard error) of a conversion to which `disturb` happens while it is at
+    def disturbed(self, memory, folder, options, disturb, command="convert"):
+        """(exit status, standard error) of a conversion, or of another command, to which `disturb` happens while it is at
         work on its file. One that was too fast for that does not count."""
         for _ in range(10):
             (folder / "new").write_text("old")
-            with subprocess.Popen([DMAUDIT, "convert", "--raw", "-j", "1", *options, str(memory),
+            with subprocess.Popen([DMAUDIT, command, "--raw", "-j", "1", *options, str(memory),
                                    "-o", str(folder / "new")], stdin=subprocess.DEVNULL,
                                   stderr=subprocess.PIPE, env=environment(), text=True) as child:
                 try:
-                    while child.poll() is None and not list(folder.glob(".dmaudit-*")):
+                    while child.poll() is None and not at_work(child, folder):
                         time.sleep(0.001)
                     child.send_signal(signal.SIGSTOP)
-                    at_work = bool(list(folder.glob(".dmaudit-*")))
-                    if at_work:
+                    in_time = at_work(child, folder)
+                    if in_time:
                         disturb(child)
                     child.send_signal(signal.SIGCONT)
                     _, err = child.communicate(timeout=60)
                 finally:
                     child.kill()
-            if at_work:
+            if in_time:
                 return child.returncode, err
         raise AssertionError("it always ended before anything could happen to it")
 
@@ -104,10 +124,45 @@ class ConvertOutputTest(CliTest):
 
     def test_a_kill_leaves_no_file_of_that_name(self):
         memory, folder = self.long()
-        self.disturbed(memory, folder, FORMATS[0], lambda child: child.kill())
-        self.assertEqual((folder / "new").read_text(), "old")
-        left, _ = sorted(os.listdir(folder))
-        self.assertRegex(left, r"^\.dmaudit-[0-9a-f]{16}\.tmp$")
+        for command, options in (("convert", FORMATS[0]), ("pages", ["--crc32"])):
+            for number in (signal.SIGKILL, signal.SIGQUIT):
+                with self.subTest(command, signal=number):
+                    self.disturbed(memory, folder, options, lambda child, number=number: child.send_signal(number), command)
+                    self.assertEqual((folder / "new").read_text(), "old")
+                    if can_be_unnamed(folder):
+                        self.no_leftovers(folder, "new")
+                        continue
+                    left, _ = sorted(os.listdir(folder))
+                    self.assertRegex(left, r"^\.dmaudit-[0-9a-f]{16}\.tmp$")
+                    (folder / left).unlink()
+
+    def test_a_copy_is_for_its_owner_alone(self):
+        folder = self.scratch()
+        for options in (["convert"], ["convert", "--format", "elf"], ["distill"]):
+            run(*options, DUMP, "-o", folder / "new")
+            self.assertEqual((folder / "new").stat().st_mode & 0o777, 0o600, options)
+            (folder / "new").chmod(0o640)
+            run(*options, DUMP, "-o", folder / "new")
+            self.assertEqual((folder / "new").stat().st_mode & 0o777, 0o640, options)
+            (folder / "new").unlink()
+        run("report", DUMP, "-o", folder / "report")
+        mask = os.umask(0)
+        os.umask(mask)
+        self.assertEqual((folder / "report").stat().st_mode & 0o777, 0o666 & ~mask)
+
+    def test_a_file_that_cannot_be_without_a_name(self):
+        folder = self.scratch()
+        # Without /proc a file that has no name can get none.
+        alone = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+        if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode != 0:
+            self.skipTest("needs root")
+        (folder / "new").write_text("old")
+        done = subprocess.run([*alone, DMAUDIT, "convert", DUMP, "-o", folder / "new"], check=False,
+                              capture_output=True, text=True, env=environment(), timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        run("convert", DUMP, "-o", folder / "other")
+        self.assertEqual((folder / "new").read_bytes(), (folder / "other").read_bytes())
+        self.assertEqual(sorted(os.listdir(folder)), ["new", "other"])
 
     def test_a_limit_of_the_size_is_a_full_disk(self):
         memory, folder = self.long()

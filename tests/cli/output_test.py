@@ -94,9 +94,11 @@ class OutputFileTest(CliTest):
         self.assertEqual(run("info", DUMP, "-o", "-", cwd=folder).raw, run("info", DUMP).raw)
         for command in ("convert", "distill"):
             with self.subTest(command):
-                self.cannot_run(run(command, DUMP, "-o", "-", cwd=folder),
-                                f"-o -: {command} writes its file by position")
-        self.no_leftovers(folder)
+                written = run(command, DUMP, "-o", folder / "new")
+                piped = run(command, DUMP, "-o", "-", cwd=folder)
+                self.assertEqual(piped.status, written.status)
+                self.assertEqual(piped.raw, (folder / "new").read_bytes())
+        self.assertEqual(os.listdir(folder), ["new"])
 
     def test_a_full_disk(self):
         for command in COMMANDS + (["distill"],):

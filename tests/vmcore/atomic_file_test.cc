@@ -43,6 +43,29 @@ TEST_CASE("the file appears complete, with the mode of a new file, and nothing b
   CHECK((status.st_mode & 07777) == 0640);
 }
 
+TEST_CASE("a file that is replaced keeps its mode, a new one has that which is asked for") {
+  const auto mode_of = [](const std::string& path) {
+    struct stat status {};
+    REQUIRE(stat(path.c_str(), &status) == 0);
+    return status.st_mode & 07777;
+  };
+  const TempDir dir;
+  const auto write = [&](mode_t mode) {
+    Result<AtomicFile> file = AtomicFile::Create(dir.File("out"), Access::kPositioned, mode);
+    REQUIRE(file);
+    REQUIRE(file->WriteAt(0, AsBytes("x")));
+    REQUIRE(file->Commit());
+  };
+  write(AtomicFile::kForOwner);
+  CHECK(mode_of(dir.File("out")) == 0600);
+  REQUIRE(chmod(dir.File("out").c_str(), 0664) == 0);
+  write(AtomicFile::kForOwner);
+  CHECK(mode_of(dir.File("out")) == 0664);
+  REQUIRE(chmod(dir.File("out").c_str(), 0400) == 0);
+  write(AtomicFile::kForAll);
+  CHECK(mode_of(dir.File("out")) == 0400);
+}
+
 TEST_CASE("without a commit the old file stays and nothing is left behind") {
   const TempDir dir;
   WriteText(dir.File("out"), "old");
@@ -50,7 +73,7 @@ TEST_CASE("without a commit the old file stays and nothing is left behind") {
     Result<AtomicFile> file = AtomicFile::Create(dir.File("out"));
     REQUIRE(file);
     REQUIRE(file->Append("new"));
-    CHECK(dir.Entries() == 2);
+    CHECK(dir.Entries() <= 2);            // without a name where the file system can do that
     AtomicFile moved = std::move(*file);  // the temporary file belongs to one object only
   }
   CHECK(ReadText(dir.File("out")) == "old");

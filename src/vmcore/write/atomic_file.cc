@@ -21,7 +21,6 @@
 namespace dmaudit {
 namespace {
 
-constexpr mode_t kNewFileMode = 0666;  // the umask takes the rest away
 // Names are 64 random bits; a second collision means that something else is wrong.
 constexpr int kNameAttempts = 16;
 constexpr size_t kCopyChunk = 64 * 1024;
@@ -48,6 +47,30 @@ std::string FolderOf(const std::string& path) {
   return path.substr(0, slash + 1);
 }
 
+std::string TemporaryName(const std::string& folder) {
+  std::random_device random;
+  return fmt::format("{}.dmaudit-{:08x}{:08x}.tmp", folder, random(), random());
+}
+
+// How the open descriptor is named for linkat(), which gives its file a name.
+std::string NameOfDescriptor(int descriptor) { return fmt::format("/proc/self/fd/{}", descriptor); }
+
+// A file without a name in `folder`; -1 where there can be none, or none that can be named later.
+int OpenUnnamed(const std::string& folder, mode_t mode) {
+  const int descriptor = open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, mode);
+  if (descriptor < 0) return -1;
+  // Linux before 6.0 forgets the umask on file systems without access control lists.
+  const mode_t mask = umask(0);
+  umask(mask);
+  struct stat status {};
+  if (access(NameOfDescriptor(descriptor).c_str(), F_OK) == 0 && fstat(descriptor, &status) == 0 &&
+      ((status.st_mode & mask) == 0 || fchmod(descriptor, mode & ~mask) == 0)) {
+    return descriptor;
+  }
+  close(descriptor);
+  return -1;
+}
+
 // A file without a name, for output that cannot be positioned.
 int OpenScratch() {
   const char* folder = std::getenv("TMPDIR");
@@ -60,7 +83,7 @@ int OpenScratch() {
 
 }  // namespace
 
-Result<AtomicFile> AtomicFile::Create(std::string path, Access access) {
+Result<AtomicFile> AtomicFile::Create(std::string path, Access access, mode_t mode) {
   AtomicFile file;
   file.path_ = std::move(path);
   int straight = -1;
@@ -102,18 +125,44 @@ Result<AtomicFile> AtomicFile::Create(std::string path, Access access) {
     return file;
   }
 
-  std::random_device random;
-  const std::string folder = FolderOf(file.target_);
+  if (const Status opened = file.OpenBeside(mode); !opened) return tl::unexpected(opened.error());
+  if (S_ISREG(status.st_mode)) {
+    // That of another owner stays ours where it cannot be given away.
+    (void)!fchown(file.descriptor_, status.st_uid, status.st_gid);
+    (void)fchmod(file.descriptor_, status.st_mode & 0777);
+  }
+  return file;
+}
+
+Status AtomicFile::OpenBeside(mode_t mode) {
+  const std::string folder = FolderOf(target_);
+  descriptor_ = OpenUnnamed(folder, mode);
+  unnamed_ = descriptor_ >= 0;
+  if (unnamed_) return {};
   for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
-    std::string name = fmt::format("{}.dmaudit-{:08x}{:08x}.tmp", folder, random(), random());
-    file.descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kNewFileMode);
-    if (file.descriptor_ >= 0) {
-      file.temporary_ = std::move(name);
-      return file;
+    std::string name = TemporaryName(folder);
+    descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    if (descriptor_ >= 0) {
+      temporary_ = std::move(name);
+      return {};
     }
     if (errno != EEXIST) break;
   }
-  return tl::unexpected(file.Fault("cannot make a file beside it", errno).error());
+  return Fault("cannot make a file beside it", errno);
+}
+
+// A link cannot replace a file, so it takes a name beside it, for a moment.
+Status AtomicFile::GiveName() {
+  const std::string source = NameOfDescriptor(descriptor_);
+  for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
+    std::string name = TemporaryName(FolderOf(target_));
+    if (linkat(AT_FDCWD, source.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+      temporary_ = std::move(name);
+      return {};
+    }
+    if (errno != EEXIST) break;
+  }
+  return Fault("cannot make a file beside it", errno);
 }
 
 AtomicFile::AtomicFile(AtomicFile&& other) noexcept { *this = std::move(other); }
@@ -122,6 +171,7 @@ AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(target_, other.target_);
   std::swap(temporary_, other.temporary_);
+  std::swap(unnamed_, other.unnamed_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(straight_, other.straight_);
   std::swap(size_, other.size_);
@@ -155,7 +205,7 @@ Status AtomicFile::WriteAll(int descriptor, std::span<const std::byte> bytes) {
 Status AtomicFile::Append(std::span<const std::byte> bytes) {
   if (descriptor_ < 0) return Fault("write failed", EBADF);
   // A scratch or temporary file is positioned by size_, so that both kinds of writing can be mixed.
-  if (straight_ >= 0 || !temporary_.empty()) return WriteAt(size_, bytes);
+  if (straight_ >= 0 || unnamed_ || !temporary_.empty()) return WriteAt(size_, bytes);
   return WriteAll(descriptor_, bytes);
 }
 
@@ -211,11 +261,12 @@ Status AtomicFile::Commit() {
     status = CopyToTarget();
     // Some file systems report a full disk only here.
     if (close(std::exchange(straight_, -1)) != 0 && status) status = Fault("write failed", errno);
-  } else if (!temporary_.empty()) {
+  } else if (unnamed_ || !temporary_.empty()) {
     // A name must not survive a power failure without the bytes. EINVAL, EROFS: nothing to sync.
     if (fsync(descriptor_) != 0 && errno != EINVAL && errno != EROFS) {
       status = Fault("write failed", errno);
     }
+    if (status && unnamed_) status = GiveName();
   }
   if (close(std::exchange(descriptor_, -1)) != 0 && status) status = Fault("write failed", errno);
   if (status && !temporary_.empty()) {

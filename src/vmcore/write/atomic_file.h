@@ -3,6 +3,8 @@
 #ifndef DMAUDIT_VMCORE_WRITE_ATOMIC_FILE_H_
 #define DMAUDIT_VMCORE_WRITE_ATOMIC_FILE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -14,10 +16,12 @@
 
 namespace dmaudit {
 
-// Written beside the target under a temporary name and renamed over it by Commit(); destroyed
-// without Commit(), it removes the temporary file and leaves the target as it was. The mode is that
-// of a new file. A symbolic link stays and its target is replaced. What is not a regular file
-// (pipes, terminals) and names of open descriptors (/dev/stdout, /dev/fd/N) are written straight.
+// Written beside the target and renamed over it by Commit(); without Commit() the target is as it
+// was, and nothing stays beside it. Until then the file has no name, so that nothing is left by a
+// process that is killed; where the file system cannot do that, a temporary one, removed by the
+// destructor. A file that is replaced keeps its mode and, where that is allowed, its owner. A
+// symbolic link stays and its target is replaced. What is not a regular file (pipes, terminals) and
+// names of open descriptors (/dev/stdout, /dev/fd/N) are written straight.
 class AtomicFile {
  public:
   enum class Access : uint8_t {
@@ -25,8 +29,13 @@ class AtomicFile {
     kPositioned,  // WriteAt() too; a target that is written straight gets its bytes in Commit()
   };
 
+  // Modes of a new file, of which the umask takes its part away. Memory is not for everyone.
+  static constexpr mode_t kForAll = 0666;
+  static constexpr mode_t kForOwner = 0600;
+
   // kIo with path and reason when the target is a directory or its folder cannot be written.
-  static Result<AtomicFile> Create(std::string path, Access access = Access::kSequential);
+  static Result<AtomicFile> Create(std::string path, Access access = Access::kSequential,
+                                   mode_t mode = kForAll);
 
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&& other) noexcept;
@@ -51,11 +60,14 @@ class AtomicFile {
   Status Fault(std::string_view action, int error) const;
   Status WriteAll(int descriptor, std::span<const std::byte> bytes);
   Status CopyToTarget();
+  Status OpenBeside(mode_t mode);
+  Status GiveName();
   void Discard();
 
   std::string path_;       // as given, for messages
   std::string target_;     // what is replaced; empty when written straight
-  std::string temporary_;  // empty when there is none (left)
+  std::string temporary_;  // empty when there is none (yet, or left)
+  bool unnamed_ = false;   // beside the target, to be named by Commit()
   int descriptor_ = -1;
   int straight_ = -1;  // where Commit() copies to: a target written straight, with kPositioned
   uint64_t size_ = 0;

@@ -220,7 +220,8 @@ Result<ConvertSummary> ConvertToKdump(const Dump& dump, KdumpDescription header,
   header.dump_level = dump.info.dump_level.value_or(0);
   const std::string& name = dump.info.paths.empty() ? path : dump.info.paths[0];
   if (const Status few = CheckClaims(dump); !few) return Within(name, few.error());
-  Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
+  Result<AtomicFile> file =
+      AtomicFile::Create(path, AtomicFile::Access::kPositioned, AtomicFile::kForOwner);
   if (!file) return tl::unexpected(file.error());
   DumpContent content(dump);
   const Result<KdumpSummary> written = WriteKdump(header, content, options, *file);

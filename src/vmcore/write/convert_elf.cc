@@ -204,7 +204,8 @@ Result<ElfSummary> ConvertToElf(const Dump& dump, ElfDescription description,
   room.missing += kSpareRuns;
   // The second time the room is known; a dump that is live can still have changed.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
+    Result<AtomicFile> file =
+        AtomicFile::Create(path, AtomicFile::Access::kPositioned, AtomicFile::kForOwner);
     if (!file) return tl::unexpected(file.error());
     Result<ElfWriter> writer = ElfWriter::Begin(description, room, *file);
     if (!writer) {

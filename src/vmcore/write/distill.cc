@@ -187,7 +187,8 @@ Result<DistillSummary> Distill(const PhysicalMemory& memory, const EvidenceRecor
   std::erase_if(header.notes, [](const DumpNote& n) { return n.name == kDistillNoteName; });
   header.notes.push_back({std::string(kDistillNoteName), kDistillNoteType, std::move(*descriptor)});
 
-  Result<AtomicFile> file = AtomicFile::Create(path, AtomicFile::Access::kPositioned);
+  Result<AtomicFile> file =
+      AtomicFile::Create(path, AtomicFile::Access::kPositioned, AtomicFile::kForOwner);
   if (!file) return tl::unexpected(file.error());
   DistilledContent content(memory, *plan);
   const Result<KdumpSummary> written = WriteKdump(header, content, request.options, *file);
