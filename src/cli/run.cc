@@ -39,10 +39,14 @@ Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink) {
     return tl::unexpected<Error>(WithFault(dumps.error(), faults));
   }
   if (dumps->size() != 1) {
+    const std::string& first = (*dumps)[0].info.paths[0];
+    if (first == (*dumps)[1].info.paths[0]) {
+      return Fail(ErrorCode::kUsage, "{} is given twice", first);
+    }
     return Fail(ErrorCode::kUsage,
                 "{} different dumps given where one (or all parts of one) is expected: {} and {} "
                 "do not belong together",
-                dumps->size(), (*dumps)[0].info.paths[0], (*dumps)[1].info.paths[0]);
+                dumps->size(), first, (*dumps)[1].info.paths[0]);
   }
   return std::move(dumps->front());
 }

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <map>
+#include <system_error>
 #include <utility>
 
 #include "base/number.h"
@@ -181,10 +183,12 @@ bool Vmlinux::Take(const std::string& path) {
   }
   fit_ = FitVmlinux(*table, vmcoreinfo_, reader_);
   if (!fit_.mismatch.empty()) {
-    failure_ = refused_ = fmt::format("{} is of another kernel: {}", path, fit_.mismatch);
-    if (!options_.force_vmlinux || !given()) return false;
-    sink_.Incomplete("kernel.vmlinux", "{}; used all the same (--force-vmlinux)", refused_);
-    refused_.clear();
+    failure_ = fmt::format("{} is of another kernel: {}", path, fit_.mismatch);
+    if (!options_.force_vmlinux || !given()) {
+      refused_ = failure_ + " (--force-vmlinux uses it all the same)";
+      return false;
+    }
+    sink_.Incomplete("kernel.vmlinux", "{}; used all the same (--force-vmlinux)", failure_);
   } else if (!fit_.doubt.empty()) {
     sink_.Note("kernel.vmlinux", "{}: {}", path, fit_.doubt);
   }
@@ -197,6 +201,12 @@ void Vmlinux::Load() {
   if (loaded_) return;
   loaded_ = true;
   if (given()) {
+    // A name that was mistyped is not a kernel without symbols.
+    if (access(options_.vmlinux.c_str(), R_OK) != 0) {
+      failure_ = refused_ =
+          fmt::format("--vmlinux {}: {}", options_.vmlinux, std::generic_category().message(errno));
+      return;
+    }
     (void)Take(options_.vmlinux);
     return;
   }
@@ -220,7 +230,7 @@ void Vmlinux::Load() {
 Status Vmlinux::Check() {
   Load();
   if (refused_.empty()) return {};
-  return Fail(ErrorCode::kUsage, "{} (--force-vmlinux uses it all the same)", refused_);
+  return Fail(ErrorCode::kUsage, "{}", refused_);
 }
 
 Result<SymbolTable> Vmlinux::Symbols() {

@@ -29,6 +29,12 @@ struct Unwrapped {
   bool cut = false;
 };
 
+// What cannot be opened out of a cut stream: writers complete headers last.
+tl::unexpected<Error> OfStream(Error error, bool cut) {
+  if (cut) error.message += "; the flattened stream is cut, headers can come last in it";
+  return tl::unexpected<Error>(std::move(error));
+}
+
 Result<Unwrapped> Unwrap(DumpInput input, DiagnosticSink& sink) {
   Unwrapped file{std::move(input.path), input.source, input.source, Container::kElf};
   file.file_size = file.source->size();
@@ -46,7 +52,7 @@ Result<Unwrapped> Unwrap(DumpInput input, DiagnosticSink& sink) {
                   file.path);
     }
   }
-  if (!container) return tl::unexpected(container.error());
+  if (!container) return OfStream(container.error(), file.cut);
   file.container = *container;
   return file;
 }
@@ -67,7 +73,7 @@ Result<std::vector<DumpFiles>> GroupParts(std::vector<DumpInput> inputs, Diagnos
       continue;
     }
     Result<KdumpHeader> header = ReadKdumpHeader(*file->source, file->path, sink);
-    if (!header) return tl::unexpected(header.error());
+    if (!header) return OfStream(header.error(), file->cut);
     auto group = std::find_if(groups.begin(), groups.end(), [&header](const DumpFiles& g) {
       return !g.kdump.empty() && SameSplitDump(g.kdump[0].header, *header);
     });
@@ -97,7 +103,8 @@ Result<Dump> OpenFile(Unwrapped& file, DiagnosticSink& sink) {
 Result<Dump> OpenFiles(DumpFiles group, DiagnosticSink& sink) {
   Result<Dump> dump = group.kdump.empty() ? OpenFile(group.files[0], sink)
                                           : OpenKdumpFiles(std::move(group.kdump), sink);
-  if (!dump) return dump;
+  const auto is_cut = [](const Unwrapped& file) { return file.cut; };
+  if (!dump) return OfStream(dump.error(), std::ranges::any_of(group.files, is_cut));
   bool flattened = false;
   for (const Unwrapped& file : group.files) {
     dump->info.paths.push_back(file.path);

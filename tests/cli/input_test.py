@@ -154,6 +154,9 @@ class SplitTest(InputTest):
             extra = ["-o", self.scratch() / "out"] if command == "distill" else []
             self.cannot_run(run(command, *paths, *extra), "2 different dumps", paths[0], paths[1])
 
+    def test_one_dump_twice(self):
+        self.cannot_run(run("info", fixture(NAMES[1]), fixture(NAMES[1])), "is given twice")
+
 
 class PipeTest(InputTest):
     def test_every_command_reads_standard_input(self):

@@ -106,13 +106,12 @@ class VmlinuxTest(CliTest):
             self.assertTrue(any(d["id"] == "kernel.vmlinux" for d in report["diagnostics"]), ran)
             self.assertEqual(report["findings"], plain["findings"])
             self.assertEqual(report["complete"], plain["complete"])
-        ran = run("--vmlinux", self.folder / "none", fixture(name))
-        self.assertIn("no such file", ran.err)
 
     def test_misuse(self):
         name = NAMES[0]
         self.cannot_run(run("--vmlinux", "", fixture(name)), "--vmlinux")
         self.cannot_run(run("--force-vmlinux", fixture(name)), "--vmlinux")
+        self.cannot_run(run("--vmlinux", self.folder / "none", fixture(name)), "--vmlinux", "/none: No such file")
 
     def test_servers_are_asked_only_when_named(self):
         ran = run("--debuginfod", "--roads", "vmlinux", fixture(NAMES[1]),

@@ -309,6 +309,31 @@ TEST_CASE("flattened: a cut dump tells for each page whether it is there") {
   CHECK(StateAt(*dump, 0x5000) == ByteState::kAbsent);
 }
 
+TEST_CASE("flattened: what cannot be opened because the stream is cut says so") {
+  ElfBuilder builder;
+  builder.AddLoad(0x1000, PatternPage(1));
+  const std::vector<std::byte> file = builder.Build().bytes;
+  // As makedumpfile -F -E writes: the program headers are zeros at first.
+  constexpr size_t kElfHeader = 64;
+  constexpr size_t kProgramHeaders = 2 * 56;
+  std::vector<std::byte> first(file.begin(), file.begin() + kElfHeader);
+  first.resize(kElfHeader + kProgramHeaders);
+  const auto flat = [&](bool whole) {
+    FlatStream stream;
+    stream.Record(0, first);
+    stream.Record(first.size(), std::span(file).subspan(first.size()));
+    if (whole) stream.Record(0, std::span(file).first(first.size())).End();
+    return stream.bytes();
+  };
+  DiagnosticSink sink;
+  CHECK(OpenBytes(flat(true), sink));
+  const Result<Dump> dump = OpenBytes(flat(false), sink);
+  REQUIRE_FALSE(dump);
+  CHECK(dump.error().message ==
+        "dump: ELF core without any segment of physical memory; the flattened stream is cut, "
+        "headers can come last in it");
+}
+
 TEST_CASE("flattened: a stream inside a stream is refused") {
   DiagnosticSink sink;
   const Result<Dump> dump =

@@ -35,6 +35,12 @@ TEST_CASE("other formats are refused by name, with advice") {
   const Case cases[] = {
       {"diskdump"sv, 0, "diskdump partition"},
       {"\x1f\x8b\x08"sv, 0, "gzip"},
+      {"\x50\x2a\x4d\x18"sv, 0, "zstd or lz4"},
+      {"\x5f\x2a\x4d\x18"sv, 0, "zstd or lz4"},
+      {"LZIP\1"sv, 0, "lzip"},
+      {"LRZI\0"sv, 0, "lrzip"},
+      {"\x7fVirtualBox SavedState V2.0\n"sv, 0, "VirtualBox"},
+      {"MZ\0\0zimg"sv, 0, "Linux boot image"},
       {"\xfd\x37zXZ\0"sv, 0, "xz"},
       {"\x5d\0\0\x80\0"sv, 0, "lzma"},
       {"\x28\xb5\x2f\xfd"sv, 0, "zstd"},

@@ -28,6 +28,8 @@ constexpr std::string_view kConvert = "convert it to an ELF or kdump-compressed 
 constexpr std::string_view kDumpInstead =
     "take an ELF dump instead: dump-guest-memory, or \"virsh dump --memory-only\"";
 constexpr std::string_view kVmware = "convert it with vmss2core -N, or give its .vmem with --raw";
+constexpr std::string_view kVirtualBox =
+    "take an ELF dump instead: VBoxManage debugvm VM dumpvmcore";
 constexpr std::string_view kXen = "let the guest's own kdump write a vmcore";
 constexpr std::string_view kZgetdump = "convert it with zgetdump -f elf";
 constexpr std::string_view kOnlyLinux = "only dumps of Linux are read";
@@ -48,6 +50,9 @@ constexpr std::array kSignatures = {
     Signature{0, "BZh"sv, {}, "bzip2 file", kDecompress},
     Signature{0, "\x04\x22\x4d\x18"sv, {}, "lz4 file", kDecompress},
     Signature{0, "\x02\x21\x4c\x18"sv, {}, "lz4 file", kDecompress},
+    Signature{1, "\x2a\x4d\x18"sv, {}, "zstd or lz4 file", kDecompress},
+    Signature{0, "LZIP"sv, {}, "lzip file", kDecompress},
+    Signature{0, "LRZI"sv, {}, "lrzip file", kDecompress},
     Signature{0, "\x89LZO\0\r\n\x1a\n"sv, {}, "lzop file", kDecompress},
     Signature{0, "\xff\x06\0\0sNaPpY"sv, {}, "snappy file", kDecompress},
     Signature{0, "\x1f\x9d"sv, {}, "compress (.Z) file", kDecompress},
@@ -70,6 +75,7 @@ constexpr std::array kSignatures = {
     Signature{0, "\xd1\xba\xd1\xba"sv, {}, "VMware suspend image", kVmware},
     Signature{0, "\xd2\xbe\xd2\xbe"sv, {}, "VMware suspend image", kVmware},
     Signature{0, "\xd3\xbe\xd3\xbe"sv, {}, "VMware suspend image", kVmware},
+    Signature{0, "\x7fVirtualBox SavedState"sv, {}, "saved state of VirtualBox", kVirtualBox},
     Signature{0, "\xed\xeb\x0f\xf0"sv, {}, "core of a Xen guest (xm dump-core)", kXen},
     Signature{0, "\xee\xeb\x0f\xf0"sv, {}, "core of a Xen guest (xm dump-core)", kXen},
     Signature{0, "LinuxGuestRecord"sv, {}, "saved Xen guest", kXen},
@@ -90,6 +96,7 @@ constexpr std::array kSignatures = {
     Signature{0, "conectix"sv, {}, "VHD disk image", kNotADump},
     Signature{0, "vhdxfile"sv, {}, "VHDX disk image", kNotADump},
     Signature{514, "HdrS"sv, {}, "Linux boot image", kNotADump},
+    Signature{4, "zimg"sv, {}, "Linux boot image", kNotADump},
     Signature{0, "[    0.000000]"sv, {}, "kernel log", kNotADump},
 };
 
