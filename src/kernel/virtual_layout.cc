@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel/virtual_layout.h"
 
+#include <algorithm>
+
 #include "kernel/image_layout.h"
 
 namespace dmaudit {
@@ -27,6 +29,17 @@ std::optional<MappedStretch> FirstMapped(KernelAddressSpace& space, uint64_t fir
     at = next;
   }
   return std::nullopt;
+}
+
+// The image is in several segments where pages of it were left out.
+void JoinImage(std::optional<DumpInfo::VirtualSegment>& image,
+               const DumpInfo::VirtualSegment& segment) {
+  if (!image) image = segment;
+  const uint64_t base = image->virtual_address - image->range.first.value();
+  if (segment.virtual_address - segment.range.first.value() != base) return;
+  image->range = {std::min(image->range.first, segment.range.first),
+                  std::max(image->range.last, segment.range.last)};
+  image->virtual_address = image->range.first.value() + base;
 }
 
 }  // namespace
@@ -68,7 +81,7 @@ VirtualLayout VirtualLayoutOf(const DumpInfo& info) {
   bool agree = true;
   for (const DumpInfo::VirtualSegment& segment : info.virtual_segments) {
     if (segment.virtual_address >= kImageBase) {
-      if (!layout.image) layout.image = segment;
+      JoinImage(layout.image, segment);
       continue;
     }
     const uint64_t base = segment.virtual_address - segment.range.first.value();

@@ -65,6 +65,17 @@ TEST_CASE("segments of an ELF dump give the layout where they agree") {
   CHECK(layout.direct_map == direct);
   REQUIRE(layout.image);
   CHECK(layout.image->virtual_address == kImage + 0x1000000);
+  CHECK(layout.image->range == PhysRange{PhysAddr(0x40000000), PhysAddr(0x40ffffff)});
+  // Pages of the image that were left out part it; modules lie elsewhere.
+  info.virtual_segments.push_back(
+      {kImage + 0x2100000, {PhysAddr(0x41100000), PhysAddr(0x411fffff)}});
+  info.virtual_segments.push_back({kImage + 0xff000, {PhysAddr(0x3f0ff000), PhysAddr(0x3f0fffff)}});
+  info.virtual_segments.push_back(
+      {0xffff'ffff'c000'0000, {PhysAddr(0x50000000), PhysAddr(0x50000fff)}});
+  layout = VirtualLayoutOf(info);
+  REQUIRE(layout.image);
+  CHECK(layout.image->virtual_address == kImage + 0xff000);
+  CHECK(layout.image->range == PhysRange{PhysAddr(0x3f0ff000), PhysAddr(0x411fffff)});
   info.virtual_segments.push_back({direct, {PhysAddr(0x5000), PhysAddr(0x5fff)}});
   layout = VirtualLayoutOf(info);
   CHECK_FALSE(layout.direct_map);
