@@ -6,6 +6,7 @@ import random
 import struct
 import subprocess
 import threading
+import time
 import unittest
 
 from support import CliTest, DMAUDIT, NAMES, environment, fixture, golden_rows, run
@@ -170,6 +171,18 @@ class PipeTest(InputTest):
         out = self.scratch() / "small"
         self.assertEqual(self.piped("distill", "-", "-o", out)[0], 0)
         self.same_audit(out)
+
+    def test_a_pipe_that_does_not_wait_is_waited_for(self):
+        ours, theirs = os.pipe()
+        os.set_blocking(ours, False)
+        with subprocess.Popen([DMAUDIT, "mappings", "--format", "ndjson", "-"], stdin=ours, stdout=subprocess.PIPE,
+                              env=environment(), text=True) as child:
+            os.close(ours)
+            with open(theirs, "wb", buffering=0) as pipe:
+                time.sleep(0.2)  # it is at work, and nothing is there
+                pipe.write(WHOLE)
+            out, _ = child.communicate(timeout=60)
+        self.assertEqual((child.returncode, out), (0, run("mappings", "--format", "ndjson", fixture(NAME)).out))
 
     def test_a_file_on_standard_input_is_read_where_it_is(self):
         with open(fixture(NAME), "rb") as stream:

@@ -2,6 +2,7 @@
 #include "vmcore/io/spool.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,12 @@ Result<std::unique_ptr<FileSource>> Spool(int from, const std::string& path,
   for (;;) {
     const ssize_t got = ::read(from, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) {
+      // Whoever shares standard input does not wait, we do.
+      pollfd wait = {from, POLLIN, 0};
+      (void)::poll(&wait, 1, -1);
+      continue;
+    }
     if (got < 0) return Fail(ErrorCode::kIo, "{}: {}", path, Reason(errno));
     if (got == 0) break;
     size += static_cast<uint64_t>(got);

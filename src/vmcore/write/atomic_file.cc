@@ -127,9 +127,9 @@ Result<AtomicFile> AtomicFile::Create(std::string path, Access access, mode_t mo
 
   if (const Status opened = file.OpenBeside(mode); !opened) return tl::unexpected(opened.error());
   if (S_ISREG(status.st_mode)) {
-    // That of another owner stays ours where it cannot be given away.
-    (void)!fchown(file.descriptor_, status.st_uid, status.st_gid);
-    (void)fchmod(file.descriptor_, status.st_mode & 0777);
+    // That of another owner stays ours where it cannot be given away, and is not for our group.
+    const bool given = fchown(file.descriptor_, status.st_uid, status.st_gid) == 0;
+    (void)fchmod(file.descriptor_, status.st_mode & (given ? 0777 : 0707));
   }
   return file;
 }
