@@ -152,8 +152,8 @@ class ConvertOutputTest(CliTest):
 
     def test_a_file_that_cannot_be_without_a_name(self):
         folder = self.scratch()
-        # Without /proc a file that has no name can get none.
-        alone = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+        # Without its descriptors in /proc a file that has no name can get none.
+        alone = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc/$$/fd && exec "$@"', "sh"]
         if subprocess.run([*alone, "true"], check=False, capture_output=True).returncode != 0:
             self.skipTest("needs root")
         (folder / "new").write_text("old")
