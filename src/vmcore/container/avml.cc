@@ -27,8 +27,7 @@ struct FoundBlock {
   PhysRange range;
   uint64_t stream = 0;
   uint64_t end = 0;
-  bool cut = false;      // by the end of the file
-  bool damaged = false;  // not followed to the size that stands behind it
+  bool cut = false;  // by the end of the file
   // Bytes that the chunks announce, where they were followed.
   std::optional<uint64_t> decoded = std::nullopt;
 };
@@ -95,7 +94,7 @@ Result<std::vector<FoundBlock>> FindForwards(const ByteSource& source, const std
       uint64_t decoded = 0;
       at = SkipStream(reader, stream, end, range->size(), decoded, why);
       const bool cut = at == end;
-      blocks.push_back({*range, stream, at, cut, !why.empty(), decoded});
+      blocks.push_back({*range, stream, at, cut, decoded});
       if (why.empty()) {
         const auto trailer = reader.Get(at, kTrailerSize);
         if (Load<uint64_t>(trailer, 0) == at - stream) {
@@ -151,8 +150,8 @@ Result<Dump> OpenAvml(std::shared_ptr<const ByteSource> source, const std::strin
       pieces.push_back({{block.range.first, PhysAddr(first + (stored - 1))},
                         FileOffset(decoded),
                         ByteState::kData});
-      blocks.push_back(
-          {decoded, block.stream, block.end, block.range.size(), block.cut || block.damaged});
+      const bool ends_early = block.decoded.value_or(size) < size;
+      blocks.push_back({decoded, block.stream, block.end, block.range.size(), ends_early});
     }
     if (stored < size) {
       dump.info.incomplete = true;

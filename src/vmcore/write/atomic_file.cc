@@ -135,28 +135,26 @@ Result<AtomicFile> AtomicFile::Create(std::string path, Access access, mode_t mo
 }
 
 Status AtomicFile::OpenBeside(mode_t mode) {
-  const std::string folder = FolderOf(target_);
-  descriptor_ = OpenUnnamed(folder, mode);
-  unnamed_ = descriptor_ >= 0;
-  if (unnamed_) return {};
-  for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
-    std::string name = TemporaryName(folder);
-    descriptor_ = open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (descriptor_ >= 0) {
-      temporary_ = std::move(name);
-      return {};
-    }
-    if (errno != EEXIST) break;
-  }
-  return Fault("cannot make a file beside it", errno);
+  descriptor_ = OpenUnnamed(FolderOf(target_), mode);
+  if (descriptor_ >= 0) return {};
+  return TakeTemporaryName([&](const char* name) {
+    descriptor_ = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    return descriptor_ >= 0;
+  });
 }
 
 // A link cannot replace a file, so it takes a name beside it, for a moment.
 Status AtomicFile::GiveName() {
   const std::string source = NameOfDescriptor(descriptor_);
+  return TakeTemporaryName([&](const char* name) {
+    return linkat(AT_FDCWD, source.c_str(), AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0;
+  });
+}
+
+Status AtomicFile::TakeTemporaryName(const std::function<bool(const char*)>& make) {
   for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
     std::string name = TemporaryName(FolderOf(target_));
-    if (linkat(AT_FDCWD, source.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+    if (make(name.c_str())) {
       temporary_ = std::move(name);
       return {};
     }
@@ -171,7 +169,6 @@ AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(target_, other.target_);
   std::swap(temporary_, other.temporary_);
-  std::swap(unnamed_, other.unnamed_);
   std::swap(descriptor_, other.descriptor_);
   std::swap(straight_, other.straight_);
   std::swap(size_, other.size_);
@@ -205,7 +202,7 @@ Status AtomicFile::WriteAll(int descriptor, std::span<const std::byte> bytes) {
 Status AtomicFile::Append(std::span<const std::byte> bytes) {
   if (descriptor_ < 0) return Fault("write failed", EBADF);
   // A scratch or temporary file is positioned by size_, so that both kinds of writing can be mixed.
-  if (straight_ >= 0 || unnamed_ || !temporary_.empty()) return WriteAt(size_, bytes);
+  if (straight_ >= 0 || !target_.empty()) return WriteAt(size_, bytes);
   return WriteAll(descriptor_, bytes);
 }
 
@@ -261,12 +258,12 @@ Status AtomicFile::Commit() {
     status = CopyToTarget();
     // Some file systems report a full disk only here.
     if (close(std::exchange(straight_, -1)) != 0 && status) status = Fault("write failed", errno);
-  } else if (unnamed_ || !temporary_.empty()) {
+  } else if (!target_.empty()) {
     // A name must not survive a power failure without the bytes. EINVAL, EROFS: nothing to sync.
     if (fsync(descriptor_) != 0 && errno != EINVAL && errno != EROFS) {
       status = Fault("write failed", errno);
     }
-    if (status && unnamed_) status = GiveName();
+    if (status && temporary_.empty()) status = GiveName();
   }
   if (close(std::exchange(descriptor_, -1)) != 0 && status) status = Fault("write failed", errno);
   if (status && !temporary_.empty()) {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -62,12 +63,13 @@ class AtomicFile {
   Status CopyToTarget();
   Status OpenBeside(mode_t mode);
   Status GiveName();
+  Status TakeTemporaryName(const std::function<bool(const char*)>& make);
   void Discard();
 
-  std::string path_;       // as given, for messages
-  std::string target_;     // what is replaced; empty when written straight
-  std::string temporary_;  // empty when there is none (yet, or left)
-  bool unnamed_ = false;   // beside the target, to be named by Commit()
+  std::string path_;    // as given, for messages
+  std::string target_;  // what is replaced; empty when written straight
+  std::string
+      temporary_;  // empty when there is none (left), or the file beside the target has none
   int descriptor_ = -1;
   int straight_ = -1;  // where Commit() copies to: a target written straight, with kPositioned
   uint64_t size_ = 0;
