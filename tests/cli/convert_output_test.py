@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from support import CliTest, DMAUDIT, NAMES, environment, fixture, run
+from support import CliTest, DMAUDIT, NAMES, TIMEOUT, environment, fixture, run
 
 DUMP = fixture(NAMES[0])
 # Bytes that do not shrink: a tenth of a second and more of work for one thread.
@@ -32,7 +32,7 @@ def on_terminal(*arguments, **changes):
             while part := os.read(ours, 65536):
                 got += part
         os.close(ours)
-        return child.wait(timeout=60), got.decode()
+        return child.wait(timeout=TIMEOUT), got.decode()
 
 
 def at_work(child, folder):
@@ -82,7 +82,7 @@ class ConvertOutputTest(CliTest):
                     if in_time:
                         disturb(child)
                     child.send_signal(signal.SIGCONT)
-                    _, err = child.communicate(timeout=60)
+                    _, err = child.communicate(timeout=TIMEOUT)
                 finally:
                     child.kill()
             if in_time:
@@ -158,7 +158,7 @@ class ConvertOutputTest(CliTest):
             self.skipTest("needs root")
         (folder / "new").write_text("old")
         done = subprocess.run([*alone, DMAUDIT, "convert", DUMP, "-o", folder / "new"], check=False,
-                              capture_output=True, text=True, env=environment(), timeout=60)
+                              capture_output=True, text=True, env=environment(), timeout=TIMEOUT)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         run("convert", DUMP, "-o", folder / "other")
         self.assertEqual((folder / "new").read_bytes(), (folder / "other").read_bytes())
@@ -171,7 +171,7 @@ class ConvertOutputTest(CliTest):
             limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
             done = subprocess.run([DMAUDIT, "convert", "--raw", *options, memory, "-o", folder / "new"],
                                   check=False, capture_output=True, text=True, env=environment(),
-                                  timeout=60, preexec_fn=limit)
+                                  timeout=TIMEOUT, preexec_fn=limit)
             self.assertEqual(done.returncode, 2, done)
             self.assertEqual(done.stderr,
                              f"dmaudit: {folder / 'new'}: write failed: File too large\n")

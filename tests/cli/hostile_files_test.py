@@ -17,12 +17,14 @@ MAX_RESIDENT = 256 << 10  # KiB
 # What keeps a defect from taking the machine down; sanitizers map terabytes.
 MAX_ADDRESS_SPACE = 2 << 30
 SANITIZED = b"__asan_init" in open(DMAUDIT, "rb").read()
+# Seconds, after which the system ends it; sanitizers take ten times as long.
+MAX_CPU = 120 if SANITIZED else 10
 
 
 def limits():
     if not SANITIZED:
         resource.setrlimit(resource.RLIMIT_AS, (MAX_ADDRESS_SPACE, MAX_ADDRESS_SPACE))
-    resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+    resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU, MAX_CPU))
 
 
 def measured(*arguments):

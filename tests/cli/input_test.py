@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from support import CliTest, DMAUDIT, NAMES, environment, fixture, golden_rows, run
+from support import CliTest, DMAUDIT, NAMES, TIMEOUT, environment, fixture, golden_rows, run
 
 NAME = NAMES[0]
 WHOLE = fixture(NAME).read_bytes()
@@ -72,7 +72,7 @@ class InputTest(CliTest):
 
     def piped(self, *arguments, data=WHOLE, env=None):
         """Runs with the dump on standard input, through a pipe."""
-        done = subprocess.run([DMAUDIT, *map(str, arguments)], input=data, check=False, timeout=60,
+        done = subprocess.run([DMAUDIT, *map(str, arguments)], input=data, check=False, timeout=TIMEOUT,
                               capture_output=True, env=env or environment())
         return done.returncode, done.stdout.decode(), done.stderr.decode()
 
@@ -181,7 +181,7 @@ class PipeTest(InputTest):
             with open(theirs, "wb", buffering=0) as pipe:
                 time.sleep(0.2)  # it is at work, and nothing is there
                 pipe.write(WHOLE)
-            out, _ = child.communicate(timeout=60)
+            out, _ = child.communicate(timeout=TIMEOUT)
         self.assertEqual((child.returncode, out), (0, run("mappings", "--format", "ndjson", fixture(NAME)).out))
 
     def test_a_file_on_standard_input_is_read_where_it_is(self):
