@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/sort/pdqsort/pdqsort.hpp>
 #include <cstring>
 #include <queue>
 #include <utility>
@@ -143,12 +144,13 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
 }
 
 void FlattenedSource::SortPieces() {
-  // By position, equal ones in the order of the stream.
+  // By position, equal ones in the order of the stream; without a branch, which the sort makes
+  // use of.
   const auto before = [](const Piece& a, const Piece& b) {
-    return a.target != b.target ? a.target < b.target : a.source < b.source;
+    return (a.target < b.target) | ((a.target == b.target) & (a.source < b.source));
   };
   if (!std::is_sorted(pieces_.begin(), pieces_.end(), before)) {
-    std::sort(pieces_.begin(), pieces_.end(), before);
+    boost::sort::pdqsort_branchless(pieces_.begin(), pieces_.end(), before);
   }
   const auto overlap = [](const Piece& a, const Piece& b) { return b.target - a.target < a.size; };
   if (std::adjacent_find(pieces_.begin(), pieces_.end(), overlap) != pieces_.end()) {

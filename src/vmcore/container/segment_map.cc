@@ -2,6 +2,7 @@
 #include "vmcore/container/segment_map.h"
 
 #include <algorithm>
+#include <boost/sort/pdqsort/pdqsort.hpp>
 #include <optional>
 #include <utility>
 
@@ -140,13 +141,14 @@ class SegmentMapBuilder::Active {
 
 std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_conflict) {
   std::vector<Given> pieces = std::exchange(pieces_, {});
+  // Without a branch, which the sort makes use of.
   const auto before = [](const Given& a, const Given& b) {
     const uint64_t x = a.first;
     const uint64_t y = b.first;
-    return x != y ? x < y : a.order < b.order;
+    return (x < y) | ((x == y) & (a.order < b.order));
   };
   if (!std::is_sorted(pieces.begin(), pieces.end(), before)) {
-    std::sort(pieces.begin(), pieces.end(), before);
+    boost::sort::pdqsort_branchless(pieces.begin(), pieces.end(), before);
   }
   SegmentMap map;
   map.pieces_.reserve(std::min(2 * pieces.size(), limit_));
