@@ -3,13 +3,19 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <system_error>
+#include <thread>
 #include <vector>
 
 namespace dmaudit {
@@ -205,6 +211,71 @@ TEST_CASE("a file that grows while it is open keeps its size") {
   std::array<std::byte, 8> out{};
   CHECK((*source)->ReadAt(FileOffset(0), out).value() == 4);
   CHECK((*source)->ReadAt(FileOffset(6), out).value() == 0);
+}
+
+// Descriptors of this process that are of the file.
+size_t OpenDescriptors(const std::string& path) {
+  size_t count = 0;
+  std::error_code gone;  // the descriptor that the listing itself uses
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    if (std::filesystem::read_symlink(entry.path(), gone) == path) ++count;
+  }
+  return count;
+}
+
+// Reads the file on every processor this process may use, each of which must see all of it. Gives
+// how many of them differ in their number's last four bits.
+size_t ReadOnEveryProcessor(const FileSource& source, const std::string& content) {
+  cpu_set_t allowed;
+  REQUIRE(::sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+  std::atomic<size_t> alike = 0;
+  std::vector<std::thread> running;
+  std::set<size_t> numbers;
+  for (size_t cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &allowed)) continue;
+    numbers.insert(cpu % 16);
+    running.emplace_back([&, cpu] {
+      cpu_set_t here;
+      CPU_ZERO(&here);
+      CPU_SET(cpu, &here);
+      const bool moved = ::sched_setaffinity(0, sizeof here, &here) == 0;
+      std::string out(content.size(), '\0');
+      const auto got =
+          source.ReadAt(FileOffset(0), std::as_writable_bytes(std::span(out.data(), out.size())));
+      if (moved && got && out == content) ++alike;
+    });
+  }
+  for (std::thread& thread : running) thread.join();
+  CHECK(alike == running.size());
+  return numbers.size();
+}
+
+TEST_CASE("processors read a local file through open files of their own, closed with it") {
+  const Folder folder;
+  const std::string path = folder / "f";
+  WriteFile(path, "0123456789");
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool local = ReadsEndWithTheFile(fd);
+  auto source = FileSource::Adopt(fd, path);
+  REQUIRE(source);
+  std::array<std::byte, 1> byte{};
+  REQUIRE((*source)->ReadAt(FileOffset(0), byte));
+  CHECK(OpenDescriptors(path) == 1);
+  const size_t expected = ReadOnEveryProcessor(**source, "0123456789");
+  CHECK(OpenDescriptors(path) == (local ? expected : 1));
+  source->reset();
+  CHECK(OpenDescriptors(path) == 0);
+}
+
+TEST_CASE("a file of a server is opened once") {
+  const Folder folder;
+  const std::string path = folder / "f";
+  WriteFile(path, "0123456789");
+  auto source = FileSource::Adopt(::open(path.c_str(), O_RDONLY | O_CLOEXEC), path,
+                                  [](int) -> int64_t { return 10; });
+  REQUIRE(source);
+  ReadOnEveryProcessor(**source, "0123456789");
+  CHECK(OpenDescriptors(path) == 1);
 }
 
 TEST_CASE("what cannot be read by position is one error that names the file") {

@@ -2,6 +2,7 @@
 #include "vmcore/io/file_source.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,20 @@ std::string_view UnreadableKind(mode_t mode) {
   if (S_ISCHR(mode)) return "is a character device, not a dump";
   if (S_ISSOCK(mode)) return "is a socket, not a dump";
   return "is not a regular file";
+}
+
+// The file behind `fd`, opened once more, or negative.
+int Reopen(int fd) {
+  const int again = ::open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_RDONLY | O_CLOEXEC);
+  struct stat one {};
+  struct stat other {};
+  // /proc can be anything.
+  if (again < 0 || (::fstat(fd, &one) == 0 && ::fstat(again, &other) == 0 &&
+                    one.st_dev == other.st_dev && one.st_ino == other.st_ino)) {
+    return again;
+  }
+  ::close(again);
+  return -1;
 }
 
 }  // namespace
@@ -58,12 +73,34 @@ Result<std::unique_ptr<FileSource>> FileSource::Adopt(int fd, const std::string&
 }
 
 FileSource::FileSource(int fd, uint64_t size, std::string path)
-    : fd_(fd), size_(size), path_(std::move(path)) {}
+    : fd_(fd), size_(size), path_(std::move(path)) {
+  for (std::atomic<int>& handle : handles_) handle = kNotOpen;
+}
 
-FileSource::~FileSource() { ::close(fd_); }
+FileSource::~FileSource() {
+  for (const std::atomic<int>& handle : handles_) {
+    if (handle != fd_ && handle != kNotOpen) ::close(handle);
+  }
+  ::close(fd_);
+}
+
+int FileSource::Handle() const {
+  // To open a file of a network once more is a question to its server.
+  if (!regular_ || ask_ != nullptr) return fd_;
+  const size_t processor = static_cast<size_t>(std::max(::sched_getcpu(), 0));
+  std::atomic<int>& handle = handles_[processor % kHandles];
+  int held = handle.load(std::memory_order_acquire);
+  if (held != kNotOpen) return held;
+  const int again = read_.exchange(true, std::memory_order_relaxed) ? Reopen(fd_) : -1;
+  const int own = again < 0 ? fd_ : again;
+  if (handle.compare_exchange_strong(held, own, std::memory_order_acq_rel)) return own;
+  if (again >= 0) ::close(again);
+  return held;
+}
 
 Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) const {
   constexpr uint64_t kMaxOffset = std::numeric_limits<off_t>::max();
+  const int fd = Handle();
   size_t done = 0;
   while (done < out.size()) {
     // Also keeps a file that grows while it is read from changing its answers.
@@ -73,7 +110,7 @@ Result<size_t> FileSource::ReadAt(FileOffset offset, std::span<std::byte> out) c
       return Failed(at, error);
     }
     const size_t want = static_cast<size_t>(std::min<uint64_t>(out.size() - done, size_ - at));
-    const ssize_t got = ::pread(fd_, out.data() + done, want, static_cast<off_t>(at));
+    const ssize_t got = ::pread(fd, out.data() + done, want, static_cast<off_t>(at));
     if (got < 0) {
       if (errno == EINTR) continue;
       const int error = errno;

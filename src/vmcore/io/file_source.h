@@ -5,6 +5,7 @@
 #ifndef DMAUDIT_VMCORE_IO_FILE_SOURCE_H_
 #define DMAUDIT_VMCORE_IO_FILE_SOURCE_H_
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -48,6 +49,8 @@ class FileSource : public ByteSource {
 
   FileSource(int fd, uint64_t size, std::string path);
 
+  // The descriptor that reads on this processor use.
+  int Handle() const;
   // How many of the bytes that were read are in the file, and not made up by a network's client.
   Result<size_t> WithinTheFile(FileOffset offset, std::span<const std::byte> read) const;
   // Note what went wrong with a read.
@@ -57,7 +60,15 @@ class FileSource : public ByteSource {
   // Whether the file still has the size that it was opened with.
   bool IsWhole() const;
 
+  // An open file has a reference count, which the kernel writes at each read of a process with
+  // several threads: it goes to and fro between their processors, unless each has one of its own.
+  static constexpr size_t kHandles = 16;
+  static constexpr int kNotOpen = -1;
+
   int fd_;
+  // fd_ for the processor that reads first, and where there cannot be another.
+  mutable std::array<std::atomic<int>, kHandles> handles_;
+  mutable std::atomic<bool> read_ = false;
   uint64_t size_;
   bool regular_ = false;
   AskSize ask_ = nullptr;  // null where reads end with the file
