@@ -78,12 +78,22 @@ std::string_view ToString(DmaAbility ability) {
   return "unknown";
 }
 
+namespace {
+
+// vfio-pci, and those of single vendors: mlx5_vfio_pci, nvgrace_gpu_vfio_pci and more
+// (drivers/vfio/pci/).
+bool IsVfioDriver(const std::optional<std::string>& driver) {
+  return driver && driver->find("vfio") != std::string::npos;
+}
+
+}  // namespace
+
 bool IsUsers(DomainType type) {
   return type == DomainType::kUnmanaged || type == DomainType::kNested || type == DomainType::kSva;
 }
 
 bool HeldByUser(const DeviceFacts& device, const DeviceInventory& inventory) {
-  const bool vfio_bound = device.driver && device.driver->starts_with("vfio");
+  const bool vfio_bound = IsVfioDriver(device.driver);
   if (!device.group) return vfio_bound;
   const IommuGroup& group = inventory.groups[*device.group];
   if (group.owned && *group.owned) return true;
@@ -96,8 +106,8 @@ DmaAbility AbilityOf(const DeviceFacts& device, const DeviceInventory& inventory
   if (!device.bus_master) return DmaAbility::kUnknown;
   if (*device.bus_master) return device.power ? DmaAbility::kAble : DmaAbility::kUnknown;
   // VFIO hands the command register to its user without telling the PCI core.
-  const bool user_may = HeldByUser(device, inventory) ||
-                        (device.driver && device.driver->starts_with("vfio")) || !device.driver;
+  const bool user_may =
+      HeldByUser(device, inventory) || IsVfioDriver(device.driver) || !device.driver;
   return user_may ? DmaAbility::kUnknown : DmaAbility::kUnable;
 }
 

@@ -135,8 +135,13 @@ TEST_CASE("what user space holds") {
   CHECK(held(nullptr, [](MachineScene& s) { s.Set("group0.owner", s.At("group0")); }));
   // Bound and not opened: the kernel's own domain is in place.
   CHECK_FALSE(held([](MachineScene& s) { s.devices[0].driver = "vfio-pci"; }));
-  CHECK(held([](MachineScene& s) { s.devices[0].driver = "vfio-pci"; },
-             [](MachineScene& s) { s.SetState("domain0", ByteState::kExcluded); }));
+  const auto without_domain = [&](const char* driver) {
+    return held([driver](MachineScene& s) { s.devices[0].driver = driver; },
+                [](MachineScene& s) { s.SetState("domain0", ByteState::kExcluded); });
+  };
+  CHECK(without_domain("vfio-pci"));
+  CHECK(without_domain("mlx5_vfio_pci"));
+  CHECK_FALSE(without_domain("virtio-pci"));
 }
 
 TEST_CASE("a device that is not bus master or asleep could not start DMA") {
@@ -152,6 +157,7 @@ TEST_CASE("a device that is not bus master or asleep could not start DMA") {
   CHECK(ability({0, 8, "", 11, false, 0}) == DmaAbility::kUnable);
   // VFIO gives the command register to its user, and the PCI core does not see it.
   CHECK(ability({0, 8, "vfio-pci", 1, false, 0}) == DmaAbility::kUnknown);
+  CHECK(ability({0, 8, "nvgrace_gpu_vfio_pci", 1, false, 0}) == DmaAbility::kUnknown);
 }
 
 TEST_CASE("layouts of other kernels") {
