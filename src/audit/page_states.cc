@@ -37,6 +37,7 @@ void PageStateCounter::AddPart(uint64_t page, uint64_t begin, uint64_t end, Byte
   } else if (IsReadable(shared_.state) && state != shared_.state) {
     shared_.state = IsReadable(state) ? ByteState::kData : state;
   }
+  shared_.any_known |= IsReadable(state);
   shared_.end = end;
 }
 
@@ -46,6 +47,7 @@ void PageStateCounter::Settle() {
     shared_.state = ByteState::kAbsent;
   }
   ++states_.pages[static_cast<size_t>(shared_.state)];
+  if (shared_.any_known && !IsReadable(shared_.state)) ++states_.in_part;
   shared_ = {};
 }
 

@@ -14,6 +14,7 @@ namespace dmaudit {
 
 struct PageStates {
   std::array<uint64_t, kByteStateCount> pages{};  // by ByteState
+  uint64_t in_part = 0;  // of those that are not readable, how many hold readable bytes too
   uint64_t page_size = 0;
   uint64_t total() const;
 };
@@ -34,6 +35,7 @@ class PageStateCounter {
     uint64_t page = 0;
     uint64_t end = 0;  // offset in the page that ranges got to; 0 when there is no page
     ByteState state = ByteState::kAbsent;
+    bool any_known = false;
   };
 
   void AddPart(uint64_t page, uint64_t begin, uint64_t end, ByteState state);

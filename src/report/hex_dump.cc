@@ -18,6 +18,7 @@ void HexDump::Known(PhysAddr address, std::span<const std::byte> bytes) {
     if (at % kLine == 0) FlushLine();
   }
   end_ = PhysAddr(at);
+  any_ |= !bytes.empty();
 }
 
 void HexDump::Unknown(PhysAddr address, uint64_t size, ByteState state) {
@@ -28,12 +29,15 @@ void HexDump::Unknown(PhysAddr address, uint64_t size, ByteState state) {
   unknown_ += size;
   state_ = state;
   end_ = PhysAddr(address.value() + size);
+  any_ = true;
 }
 
 void HexDump::Finish() {
   FlushLine();
   FlushUnknown();
-  output_.Write(fmt::format("{:012x}\n", end_.value()));
+  // Behind the last byte there is comes 2^64.
+  output_.Write(end_.value() == 0 && any_ ? "10000000000000000\n"
+                                          : fmt::format("{:012x}\n", end_.value()));
 }
 
 void HexDump::FlushUnknown() {

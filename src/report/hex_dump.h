@@ -43,6 +43,7 @@ class HexDump {
   uint64_t unknown_ = 0;
   ByteState state_ = ByteState::kAbsent;
   PhysAddr end_;  // of what came so far; wraps to 0 at the top
+  bool any_ = false;
 };
 
 }  // namespace dmaudit

@@ -64,8 +64,12 @@ void WriteTextInfo(const InfoReport& info, Output& output) {
     const uint64_t pages = info.states.pages[i];
     if (pages == 0) continue;
     rows.Row(fmt::format("  {}", ToString(static_cast<ByteState>(i))),
-             fmt::format("{} pages, {}", pages,
+             fmt::format("{} page{}, {}", pages, pages == 1 ? "" : "s",
                          HumanSize(CheckedMul(pages, info.states.page_size).value_or(UINT64_MAX))));
+  }
+  if (info.states.in_part != 0) {
+    rows.Row("  in part",
+             fmt::format("{} of the unknown pages hold known bytes too", info.states.in_part));
   }
   if (!info.machine) {
     rows.Row("kernel", info.no_machine_because);
@@ -117,6 +121,7 @@ void WriteJsonInfo(const InfoReport& info, Output& output) {
     json.Key(ToString(static_cast<ByteState>(i))).Number(info.states.pages[i]);
   }
   json.EndObject();
+  json.Key("pages_in_part").Number(info.states.in_part);
   json.Key("kernel");
   if (!info.machine) {
     json.Null();

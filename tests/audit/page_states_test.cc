@@ -52,6 +52,7 @@ TEST_CASE("a page that ranges share is counted once, by its first byte that is n
   REQUIRE(dump);
   CHECK(Count(*dump) ==
         Of({{ByteState::kData, 3}, {ByteState::kExcluded, 3}, {ByteState::kAbsent, 1}}));
+  CHECK(CountPageStates(*dump->memory).in_part == 3);
 }
 
 TEST_CASE("ranges of a page are one page, in the first state in it that is not known") {
@@ -75,6 +76,24 @@ TEST_CASE("ranges of a page are one page, in the first state in it that is not k
   CHECK(count({{0, 0x10, kLost}, {0x12, 0xfff, kData}}) == Of({{kLost, 1}}));
   CHECK(count({{0, 0xffe, kData}}) == Of({{kAbsent, 1}}));
   CHECK(count({{0, 0xffe, kLost}, {0x2000, 0x2fff, kData}}) == Of({{kLost, 1}, {kData, 1}}));
+}
+
+TEST_CASE("unknown pages with known bytes are counted") {
+  const auto in_part = [](std::initializer_list<std::tuple<uint64_t, uint64_t, ByteState>> ranges) {
+    PageStateCounter counter(0x1000);
+    for (const auto& [first, last, state] : ranges) {
+      counter.Add({PhysAddr(first), PhysAddr(last)}, state);
+    }
+    return counter.Finish().in_part;
+  };
+  using enum ByteState;
+  CHECK(in_part({}) == 0);
+  CHECK(in_part({{0, 0x1fff, kData}, {0x2000, 0x3fff, kLost}}) == 0);
+  CHECK(in_part({{0, 0x7ff, kZero}, {0x800, 0xfff, kData}}) == 0);
+  CHECK(in_part({{0, 0x7ff, kLost}, {0x800, 0xfff, kExcluded}}) == 0);
+  CHECK(in_part({{0, 0x7ff, kLost}, {0x800, 0xfff, kData}}) == 1);
+  CHECK(in_part({{0, 0x1000, kData}, {0x1001, 0x2000, kLost}, {0x2001, 0x2001, kZero}}) == 2);
+  CHECK(in_part({{1, 0xfff, kZero}}) == 1);
 }
 
 TEST_CASE("pages of a kdump file are counted by what their descriptors say") {

@@ -43,6 +43,26 @@ TEST_CASE("only printable ASCII is shown as text") {
         "000000000000  1b 7e 7f 20 ff 05 06 07  08 09 0a 0b 0c 0d 0e 0f  |.~. ............|\n");
 }
 
+TEST_CASE("the last line is the end of what was shown, also where that is the end of all") {
+  const auto end = [](PhysAddr address, uint64_t size) {
+    StringOutput out;
+    HexDump hex(out);
+    hex.Unknown(address, size, ByteState::kAbsent);
+    hex.Finish();
+    return out.text().substr(out.text().find('\n') + 1);
+  };
+  CHECK(end(PhysAddr(UINT64_MAX - 2), 2) == "ffffffffffffffff\n");
+  CHECK(end(PhysAddr(UINT64_MAX - 2), 3) == "10000000000000000\n");
+  StringOutput known;
+  HexDump hex(known);
+  hex.Known(PhysAddr(UINT64_MAX), Bytes(1));
+  hex.Finish();
+  CHECK(known.text().ends_with("\n10000000000000000\n"));
+  StringOutput nothing;
+  HexDump(nothing).Finish();
+  CHECK(nothing.text() == "000000000000\n");
+}
+
 TEST_CASE("equal lines are one star, and never across what is unknown") {
   StringOutput out;
   HexDump hex(out);
