@@ -179,9 +179,24 @@ Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::strin
   return std::move(dumps->front());
 }
 
+namespace {
+
+void CollectReadFaults(const Dump& dump, DiagnosticSink& sink) {
+  for (const auto& file : dump.files) file->ReportFaults(sink);
+  dump.memory->ReportFaults(sink);
+}
+
+}  // namespace
+
+bool HasReadFaults(const Dump& dump) {
+  DiagnosticSink found;
+  CollectReadFaults(dump, found);
+  return found.incomplete();
+}
+
 void ReportReadFaults(const Dump& dump, DiagnosticSink& sink) {
   DiagnosticSink found;
-  for (const auto& file : dump.files) file->ReportFaults(found);
+  CollectReadFaults(dump, found);
   std::vector<const Diagnostic*> unsaid;
   for (const Diagnostic& fault : found.diagnostics()) {
     if (!sink.incomplete(fault.id)) unsaid.push_back(&fault);

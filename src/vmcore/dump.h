@@ -92,9 +92,12 @@ Result<std::vector<Dump>> OpenDumps(const std::vector<std::string>& paths, Diagn
 Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::string& path,
                       DiagnosticSink& sink, const OpenOptions& options = {});
 
-// Says why reads of the dump's files failed or came short since they were opened, if any did, as
-// gaps. Asked when the reading is done; what `sink` has of it already stays as it is.
+// Says why reads of the dump's files failed or came short since they were opened, if any did, and
+// what the pages that were read showed of the dump, as gaps. Asked when the reading is done; what
+// `sink` has of it already stays as it is.
 void ReportReadFaults(const Dump& dump, DiagnosticSink& sink);
+// Whether there is anything that it says.
+bool HasReadFaults(const Dump& dump);
 
 // The page compressors of this build: "raw zlib lzo snappy zstd".
 std::string_view SupportedCodecs();

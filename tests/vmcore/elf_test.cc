@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "base/bytes.h"
 #include "support/dump_builder.h"
 #include "support/sparse_source.h"
+#include "support/temp_dir.h"
+#include "vmcore/write/convert.h"
 
 namespace dmaudit {
 namespace {
@@ -128,6 +132,82 @@ TEST_CASE("ELF: of two segments the first in the file wins, and a difference is 
   CHECK(Ids(sink) == "elf.segments-disagree");
   CHECK(sink.incomplete());
   CHECK(ReadPageAt(*dump, 0x2000).bytes == PatternPage(2));
+}
+
+TEST_CASE("ELF: all of a copy is compared where it is read") {
+  ElfBuilder builder;
+  builder.AddLoad(0x100000, Pages(1, 200)).AddLoad(0x100000, Pages(1, 200));
+  ElfImage image = builder.Build();
+  image.bytes[image.bytes.size() - 195 * kTestPage + 17] ^= std::byte{1};  // of page 5
+  DiagnosticSink opening;
+  const Result<Dump> dump = OpenBytes(image.bytes, opening);
+  REQUIRE(dump);
+  CHECK(Ids(opening) == "");
+  const auto ids = [&] {
+    DiagnosticSink sink;
+    ReportReadFaults(*dump, sink);
+    return Ids(sink);
+  };
+  ReadPageAt(*dump, 0x104000);
+  ReadPageAt(*dump, 0x106000);
+  CHECK(ids() == "");
+  CHECK_FALSE(HasReadFaults(*dump));
+  // Several pages at once are read page by page.
+  std::vector<std::byte> out(4 * kTestPage);
+  CHECK_FALSE(dump->memory->ReadTogether(PhysAddr(0x104000), *dump->memory->MakeContext(), out));
+  ReadPageAt(*dump, 0x105000);
+  CHECK(ids() == "elf.segments-disagree");
+  CHECK(HasReadFaults(*dump));
+}
+
+TEST_CASE("ELF: a copy that differs is found behind those that do not") {
+  const auto ids = [](const std::function<void(ElfImage&)>& change) {
+    ElfBuilder builder;
+    builder.AddLoad(0x1000, Pages(1, 1)).AddLoad(0x1000, Pages(1, 1)).AddLoad(0x1000, Pages(1, 1));
+    builder.AddLoad(0x1000, Pages(1, 1));
+    ElfImage image = builder.Build();
+    change(image);
+    DiagnosticSink sink;
+    REQUIRE(OpenBytes(image.bytes, sink));
+    return Ids(sink);
+  };
+  const auto change_last = [](ElfImage& image) { image.bytes.back() ^= std::byte{1}; };
+  CHECK(ids([](ElfImage&) {}) == "");
+  CHECK(ids(change_last) == "elf.segments-disagree");
+  // As QEMU with paging writes them: the same bytes by several names.
+  CHECK(ids([&](ElfImage& image) {
+          change_last(image);
+          for (const uint64_t alias : {2u, 3u}) {
+            image.SetSegment(alias, "p_offset", image.GetSegment(1, "p_offset"));
+          }
+        }) == "elf.segments-disagree");
+}
+
+TEST_CASE("ELF: a conversion of segments that disagree is marked") {
+  const TempDir folder;
+  for (const bool elf : {false, true}) {
+    for (const bool differ : {false, true}) {
+      CAPTURE(elf);
+      CAPTURE(differ);
+      ElfBuilder builder;
+      builder.AddLoad(0x100000, Pages(1, 200)).AddLoad(0x100000, Pages(1, 200));
+      ElfImage image = builder.Build();
+      if (differ) image.bytes[image.bytes.size() - 195 * kTestPage + 17] ^= std::byte{1};
+      DiagnosticSink sink;
+      const Result<Dump> dump = OpenBytes(image.bytes, sink);
+      REQUIRE(dump);
+      const std::string path = folder.File("copy");
+      if (elf) {
+        REQUIRE(ConvertToElf(*dump, {}, {}, path));
+      } else {
+        REQUIRE(ConvertToKdump(*dump, {}, {}, path));
+      }
+      DiagnosticSink copied;
+      const Result<std::vector<Dump>> copy = OpenDumps({path}, copied);
+      REQUIRE(copy);
+      CHECK(copy->front().info.incomplete == differ);
+    }
+  }
 }
 
 TEST_CASE("ELF: data of a later segment wins over what an earlier one lacks") {

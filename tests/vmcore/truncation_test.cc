@@ -2,7 +2,11 @@
 // A dump cut at any byte never shows data that the whole dump does not have, and always says so.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "support/dump_builder.h"
+#include "support/flatten.h"
 
 namespace dmaudit {
 namespace {
@@ -84,6 +88,76 @@ TEST_CASE("an ELF cut at every length") {
   const ElfImage image = builder.Build();
   const size_t opened = CheckAllCuts(image.bytes, {0x1000, 0x2000, 0x3000, 0x4000, 0x5000});
   CHECK(opened == image.bytes.size() - (64 + 3 * 56));
+}
+
+// The first state in each page that is not readable, or kData.
+std::vector<ByteState> ByReading(const Dump& dump, uint64_t pages) {
+  std::vector<ByteState> states;
+  for (uint64_t frame = 0; frame < pages; ++frame) {
+    ByteState state = ByteState::kData;
+    for (const PageExtent& extent : ReadPageAt(dump, frame * kTestPage).extents) {
+      if (IsReadable(state)) state = IsReadable(extent.state) ? ByteState::kData : extent.state;
+    }
+    states.push_back(state);
+  }
+  return states;
+}
+
+std::vector<ByteState> ByRanges(const Dump& dump, uint64_t pages) {
+  std::vector<ByteState> states(pages, ByteState::kAbsent);
+  std::vector<uint64_t> begun(pages);  // bytes of the page that ranges have told of
+  dump.memory->VisitStates([&](PhysRange range, ByteState state) {
+    for (uint64_t at = range.first.value(); at <= range.last.value();) {
+      const uint64_t frame = at / kTestPage;
+      if (begun[frame] == 0 || IsReadable(states[frame])) {
+        states[frame] = IsReadable(state) ? ByteState::kData : state;
+      }
+      const uint64_t next = std::min((frame + 1) * kTestPage, range.last.value() + 1);
+      begun[frame] += next - at;
+      at = next;
+    }
+    return true;
+  });
+  return states;
+}
+
+// Streams of `file` in several orders, each cut at many places: the states of ranges are those that
+// reads of pages give. Gives how many opened and are cut.
+size_t CheckCutStreams(const std::vector<std::byte>& file, uint64_t pages) {
+  size_t opened = 0;
+  for (const uint64_t seed : {0u, 1u, 2u, 3u, 4u, 5u, 6u, 7u}) {
+    const std::vector<std::byte> stream = Flatten(file, 1024, seed);
+    for (size_t size = 4096; size < stream.size(); size += 333) {
+      DiagnosticSink sink;
+      const Result<Dump> dump =
+          OpenBytes({stream.begin(), stream.begin() + static_cast<ptrdiff_t>(size)}, sink);
+      if (!dump) continue;
+      ++opened;
+      CAPTURE(seed);
+      CAPTURE(size);
+      const std::vector<ByteState> reading = ByReading(*dump, pages);
+      const std::vector<ByteState> ranges = ByRanges(*dump, pages);
+      for (uint64_t frame = 0; frame < pages; ++frame) {
+        CAPTURE(frame);
+        CHECK(ToString(reading[frame]) == ToString(ranges[frame]));
+      }
+    }
+  }
+  return opened;
+}
+
+TEST_CASE("a flattened stream cut before records of its middle came") {
+  KdumpBuilder builder;
+  builder.AddPage(1, PatternPage(1), PageCodec::kZlib).AddPage(2, PatternPage(2), PageCodec::kLzo);
+  builder.AddPage(3, PatternPage(3)).AddPage(4, PatternPage(4)).AddExcluded(5);
+  for (uint64_t frame = 8; frame < 60; ++frame) builder.AddPage(frame, PatternPage(3));
+  CHECK(CheckCutStreams(builder.Build().bytes, 64) > 100);
+
+  ElfBuilder elf;
+  elf.padding = 3;
+  elf.AddLoad(0x1000, PatternPage(1), 0x2000).AddLoad(0x3000, PatternPage(2));
+  elf.AddLoad(0x1000, PatternPage(1)).AddLoad(0x4000, PatternPage(4));
+  CHECK(CheckCutStreams(elf.Build().bytes, 6) > 20);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/number.h"
 #include "vmcore/container/elf_header.h"
 #include "vmcore/container/notes.h"
+#include "vmcore/container/segment_copies.h"
 #include "vmcore/container/segment_memory.h"
 #include "vmcore/container/state_note.h"
 
@@ -32,61 +33,6 @@ constexpr uint64_t kKernelImage = 0xffffffff80000000;
 
 // The kind of note that only /proc/kcore has: the task that reads it.
 constexpr uint32_t kTaskStructNote = 4;  // NT_TASKSTRUCT
-
-// Stretches of memory that the file holds twice are compared at the start, at the end and evenly in
-// between: enough to notice a wrong offset or another time, cheap enough for every start.
-constexpr uint64_t kComparisonsPerStretch = 16;
-constexpr unsigned kMaxComparisons = 256;
-
-bool SameBytes(const ByteSource& source, FileOffset a, FileOffset b, uint64_t size) {
-  std::array<std::byte, 4096> first{};
-  std::array<std::byte, 4096> second{};
-  const size_t want = static_cast<size_t>(std::min<uint64_t>(size, first.size()));
-  const Result<size_t> got_a = source.ReadAt(a, std::span(first).first(want));
-  const Result<size_t> got_b = source.ReadAt(b, std::span(second).first(want));
-  if (!got_a || !got_b) return true;  // reading says so again where it matters
-  const size_t common = std::min(*got_a, *got_b);
-  return std::equal(first.begin(), first.begin() + static_cast<ptrdiff_t>(common), second.begin());
-}
-
-// Compares copies of one stretch of memory until two differ or the budget of the whole dump is
-// spent.
-class CopyCheck {
- public:
-  CopyCheck(const ByteSource& source, const std::string& path, DiagnosticSink& sink)
-      : source_(source), path_(path), sink_(sink) {}
-
-  void Compare(PhysRange range, FileOffset chosen, FileOffset rival) {
-    constexpr uint64_t kPage = SegmentMemory::kPageSize;
-    const uint64_t pages = (range.size() - 1) / kPage + 1;
-    const uint64_t samples = std::min(pages, kComparisonsPerStretch);
-    for (uint64_t i = 0; i < samples; ++i) {
-      if (differ_ || comparisons_ == kMaxComparisons) return;
-      ++comparisons_;
-      // The last sample is the last page; neither product nor sum can leave 64 bits: there are
-      // at most 2^52 pages.
-      const uint64_t page = samples == 1 ? 0 : (pages - 1) * i / (samples - 1);
-      const uint64_t skip = page * kPage;
-      if (SameBytes(source_, FileOffset(chosen.value() + skip), FileOffset(rival.value() + skip),
-                    range.size() - skip)) {
-        continue;
-      }
-      differ_ = true;
-      sink_.Incomplete(
-          "elf.segments-disagree",
-          "{}: memory at {:#x} is in the file at {:#x} and at {:#x} with different bytes, "
-          "the first is used",
-          path_, range.first.value() + skip, chosen.value() + skip, rival.value() + skip);
-    }
-  }
-
- private:
-  const ByteSource& source_;
-  const std::string& path_;
-  DiagnosticSink& sink_;
-  unsigned comparisons_ = 0;
-  bool differ_ = false;
-};
 
 // Of a segment's bytes in the file, those that the file is long enough for.
 uint64_t PresentSize(const ElfSegment& load, uint64_t source_size) {
@@ -116,12 +62,19 @@ bool AddPieces(const ElfSegment& load, const ByteSource& source, SegmentMapBuild
   // The tail of a segment is what a filter left out (makedumpfile drops zero pages there too), not
   // zeros as in the ELF of a program.
   for (uint64_t at = 0; at < present;) {
-    const FileOffset gap = source.FirstUnwritten(FileOffset(load.offset + at), present - at);
-    const uint64_t lost = gap.value() - load.offset;
-    if (!add(at, lost, ByteState::kData)) return false;
-    at = lost < present ? std::min(present, source.FirstWritten(gap).value() - load.offset)
-                        : present;
-    if (!add(lost, at, ByteState::kLost)) return false;
+    const FileOffset from(load.offset + at);
+    const FileOffset unwritten = source.FirstUnwritten(from, present - at);
+    const FileOffset unreadable = source.FirstUnreadable(from, present - at);
+    const bool cut = unreadable < unwritten;
+    const uint64_t gap = std::min(unwritten, unreadable).value() - load.offset;
+    if (!add(at, gap, ByteState::kData)) return false;
+    at = present;
+    if (gap < present) {
+      const FileOffset next =
+          cut ? source.FirstReadable(unreadable) : source.FirstWritten(unwritten);
+      at = std::min(present, next.value() - load.offset);
+    }
+    if (!add(gap, at, cut ? ByteState::kTruncated : ByteState::kLost)) return false;
   }
   return add(present, load.file_size, ByteState::kTruncated) &&
          add(load.file_size, memory_size, ByteState::kExcluded);
@@ -234,7 +187,7 @@ void KeepVirtual(const ElfSegment& load, uint64_t size, DumpInfo& info) {
 
 Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path,
                                const ElfHeader& header, const LoadSurvey& survey, bool live,
-                               Dump& dump, DiagnosticSink& sink) {
+                               SegmentCopies& copies, Dump& dump, DiagnosticSink& sink) {
   DumpInfo& info = dump.info;
   SegmentMapBuilder pieces(static_cast<size_t>(survey.loads), MaxPieces(source));
   bool fits = true;
@@ -260,7 +213,9 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
       const uint64_t load_end = CheckedAdd(load.offset, load.file_size).value_or(UINT64_MAX);
       if (load_end > source.size()) ++cut;
       const uint64_t present = PresentSize(load, source.size());
-      const uint64_t written = source.FirstUnwritten(FileOffset(load.offset), present).value();
+      const FileOffset begin(load.offset);
+      const uint64_t written = std::min(source.FirstUnwritten(begin, present).value(),
+                                        source.FirstUnreadable(begin, present).value());
       if (written - load.offset < present && unwritten++ == 0) gap = written;
       end = std::max(end, load_end);
     }
@@ -287,11 +242,10 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
                     "{:#x}",
                     path, unwritten, survey.loads, gap);
   }
-  CopyCheck check(source, path, sink);
   std::optional<SegmentMap> map;
   if (fits) {
     map = pieces.Build([&](PhysRange range, FileOffset chosen, FileOffset rival) {
-      check.Compare(range, chosen, rival);
+      copies.Add(range, chosen, rival);
     });
   }
   if (!map) {
@@ -381,9 +335,16 @@ Result<Dump> OpenElf(std::shared_ptr<const ByteSource> source, const std::string
                     path);
   }
   if (HasNote(dump.notes, "ERASEINFO")) ReportErased("elf.erased", path, sink);
-  Result<SegmentMap> segments = MapSegments(*source, path, *header, *survey, live, dump, sink);
+  auto copies = std::make_unique<SegmentCopies>(source, path);
+  Result<SegmentMap> segments =
+      MapSegments(*source, path, *header, *survey, live, *copies, dump, sink);
   if (!segments) return tl::unexpected(segments.error());
-  dump.memory = std::make_unique<SegmentMemory>(std::move(source), std::move(*segments));
+  copies->CompareSamples();
+  copies->ReportFaults(sink);
+  // Memory that changes while it is read is not equal to itself.
+  if (live) copies.reset();
+  dump.memory =
+      std::make_unique<SegmentMemory>(std::move(source), std::move(*segments), std::move(copies));
   return dump;
 }
 

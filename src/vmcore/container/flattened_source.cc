@@ -29,9 +29,10 @@ constexpr uint64_t kSmallStride = 4096;
 constexpr size_t kLargeWindow = size_t{256} << 10;
 constexpr size_t kSmallWindow = 64;
 
-// Writers write no record of no bytes. A hole of a file reads as records of no bytes at position 0,
-// as many as there is room for: sixty thousand million in a terabyte.
+// Writers write no record of no bytes.
 constexpr uint64_t kMaxEmptyRecords = uint64_t{1} << 20;
+// Writers write what they hold in a buffer.
+constexpr int64_t kMaxRecord = int64_t{1} << 30;
 
 int64_t LoadSigned(std::span<const std::byte> bytes, size_t offset) {
   return static_cast<int64_t>(LoadUnchecked<uint64_t>(bytes, offset, ByteOrder::kBig));
@@ -97,7 +98,8 @@ Result<std::shared_ptr<const FlattenedSource>> FlattenedSource::Open(
     return tl::unexpected<Error>(read.error());
   }
   if (source->pieces_.empty()) {
-    return Fail(ErrorCode::kMalformed, "{}: flattened stream without a record", path);
+    return Fail(ErrorCode::kMalformed, "{}: flattened stream without a record{}", path,
+                source->records_ == 0 ? "" : " that can be believed");
   }
   source->SortPieces();
   source->JoinRuns();
@@ -110,11 +112,19 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
   uint64_t empty = 0;
   const auto cut = [&](std::string_view why) {
     cut_ = true;
+    for (const Piece& piece : pieces_) size_ = std::max(size_, piece.target + piece.size);
     sink.Incomplete("flattened.cut",
                     "{}: flattened stream is cut at {:#x}, after {} records: {}; what it did not "
                     "get to is unknown",
                     path, at, records_, why);
     return Status();
+  };
+  // Where no record can be, either its header is damaged or the size of the one before it: what is
+  // in that one is not known then.
+  bool empty_before = true;
+  const auto astray = [&](std::string_view why) {
+    if (!empty_before) pieces_.pop_back();
+    return cut(fmt::format("{}; nor is the record before it used, whose size led there", why));
   };
   for (;;) {
     const Result<std::span<const std::byte>> header = headers.Read(at);
@@ -122,23 +132,29 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
     if (header->empty()) return cut("the file ends there without an end record");
     const int64_t target = LoadSigned(*header, 0);
     const int64_t size = LoadSigned(*header, 8);
-    if (target == kEndMark) return {};
-    if (target < 0 || size < 0 || size > INT64_MAX - target) {
-      return cut(fmt::format("a record of size {:#x} for position {:#x}",
-                             static_cast<uint64_t>(size), static_cast<uint64_t>(target)));
+    if (target == kEndMark && size == kEndMark) {
+      const Result<std::span<const std::byte>> behind = headers.Read(at + kRecordHeader);
+      if (behind && !IsAllZero(*behind)) return astray("an end record, and more behind it");
+      for (const Piece& piece : pieces_) size_ = std::max(size_, piece.target + piece.size);
+      return {};
     }
+    if (target < 0 || size < 0 || size > kMaxRecord || size > INT64_MAX - target) {
+      return astray(fmt::format("a record of size {:#x} for position {:#x}",
+                                static_cast<uint64_t>(size), static_cast<uint64_t>(target)));
+    }
+    // A page of zeros, or a hole of the file, reads as such records.
+    if (target == 0 && size == 0) return astray("zeros where a record should be");
     const uint64_t source = at + kRecordHeader;
     const uint64_t bytes = static_cast<uint64_t>(size);
     ++records_;
-    if (bytes != 0) {
-      pieces_.push_back({static_cast<uint64_t>(target), bytes, source});
-      size_ = std::max(size_, static_cast<uint64_t>(target) + bytes);
-    } else if (++empty > kMaxEmptyRecords) {
+    const uint64_t there = std::min(bytes, stream_size_ - std::min(source, stream_size_));
+    empty_before = there == 0;
+    if (there != 0) {
+      pieces_.push_back({static_cast<uint64_t>(target), there, source});
+    } else if (bytes == 0 && ++empty > kMaxEmptyRecords) {
       return cut(fmt::format("more than {} of them without a byte", kMaxEmptyRecords));
     }
-    if (source > stream_size_ || bytes > stream_size_ - source) {
-      return cut("the file ends within a record");
-    }
+    if (there < bytes) return cut("the file ends within a record");
     at = source + bytes;
   }
 }
@@ -251,16 +267,15 @@ FileOffset FlattenedSource::SkipHole(FileOffset offset) const {
   return FileOffset(at);
 }
 
-FileOffset FlattenedSource::FirstWritten(FileOffset offset) const {
-  if (cut_ || offset.value() >= size_) return offset;
+FileOffset FlattenedSource::EndOfGap(FileOffset offset) const {
+  if (offset.value() >= size_) return offset;
   return FileOffset(std::max(offset.value(), pieces_[FirstEndingBehind(offset.value())].target));
 }
 
-FileOffset FlattenedSource::FirstUnwritten(FileOffset offset, uint64_t size) const {
+FileOffset FlattenedSource::FirstGap(FileOffset offset, uint64_t size) const {
   const uint64_t at = offset.value();
   const FileOffset end(at + size);
-  // Reads of a cut stream, and behind the end, come up short.
-  if (cut_ || at >= size_) return end;
+  if (at >= size_) return end;
   const auto run =
       std::partition_point(runs_.begin(), runs_.end(), [at](const Run& r) { return r.end <= at; });
   if (run->first > at) return size == 0 ? end : offset;

@@ -21,7 +21,8 @@ namespace dmaudit {
 class FlattenedSource : public ByteSource {
  public:
   // Goes over the headers of all records. A stream that ends without its end record, or has a
-  // record that makes no sense, is one diagnostic and cut there. Fails when there is no record.
+  // record that makes no sense, is one diagnostic and cut there; what led to the latter, the record
+  // before it, is not believed either. Fails when there is no record.
   // `path` names the stream in messages.
   static Result<std::shared_ptr<const FlattenedSource>> Open(
       std::shared_ptr<const ByteSource> stream, const std::string& path, DiagnosticSink& sink);
@@ -35,8 +36,18 @@ class FlattenedSource : public ByteSource {
   // What no record of a whole stream covers: the format has it zero, and a stream that lost a
   // record looks the same. makedumpfile and QEMU leave out the padding of headers and ends of
   // bitmaps.
-  FileOffset FirstUnwritten(FileOffset offset, uint64_t size) const override;
-  FileOffset FirstWritten(FileOffset offset) const override;
+  FileOffset FirstUnwritten(FileOffset offset, uint64_t size) const override {
+    return cut_ ? FileOffset(offset.value() + size) : FirstGap(offset, size);
+  }
+  FileOffset FirstWritten(FileOffset offset) const override {
+    return cut_ ? offset : EndOfGap(offset);
+  }
+  FileOffset FirstUnreadable(FileOffset offset, uint64_t size) const override {
+    return cut_ ? FirstGap(offset, size) : FileOffset(offset.value() + size);
+  }
+  FileOffset FirstReadable(FileOffset offset) const override {
+    return cut_ ? EndOfGap(offset) : offset;
+  }
 
   bool cut() const { return cut_; }
   uint64_t records() const { return records_; }
@@ -62,6 +73,11 @@ class FlattenedSource : public ByteSource {
   void SortPieces();
   void ResolveOverlaps();
   void JoinRuns();
+  // The first of `size` bytes from `offset` on that no record covers and that lie before size_;
+  // offset + size where there is none.
+  FileOffset FirstGap(FileOffset offset, uint64_t size) const;
+  // The first byte at or behind `offset` that a record covers.
+  FileOffset EndOfGap(FileOffset offset) const;
   // The first piece that ends behind `offset`.
   size_t FirstEndingBehind(uint64_t offset) const;
 

@@ -142,6 +142,9 @@ KdumpMemory::Judgement KdumpMemory::Judge(const Part& part, uint64_t index,
   const uint64_t left = end - std::min(descriptor.offset, end);
   if (descriptor.size > left) judged = {ByteState::kTruncated, static_cast<uint32_t>(left)};
   const FileOffset first = FileOffset(descriptor.offset);
+  const uint64_t readable =
+      part.source->FirstUnreadable(first, judged.known).value() - first.value();
+  if (readable < judged.known) judged = {ByteState::kTruncated, static_cast<uint32_t>(readable)};
   const uint64_t written = part.source->FirstUnwritten(first, judged.known).value() - first.value();
   if (written < judged.known) judged = {ByteState::kLost, static_cast<uint32_t>(written)};
   // Of what is packed, all is needed.
@@ -165,9 +168,16 @@ ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context&
     group.index = number;
     group.part = &part;
   }
-  const auto raw =
-      SubSpan(group.bytes, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
-  if (!raw) return ByteState::kTruncated;
+  std::array<std::byte, KdumpDescriptor::kSize> alone{};
+  auto raw = SubSpan(group.bytes, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
+  if (!raw) {
+    // A stream that was cut may have it, and lack one before it.
+    const Result<size_t> got = part.source->ReadAt(
+        FileOffset(part.descriptors.value() + index * KdumpDescriptor::kSize), alone);
+    if (!got) return ByteState::kCorrupt;
+    if (*got < alone.size()) return ByteState::kTruncated;
+    raw = alone;
+  }
   descriptor = KdumpDescriptor::Parse(*raw, pages_.order);
   return ByteState::kData;
 }
@@ -250,6 +260,7 @@ class KdumpMemory::DescriptorStream {
       begin_ = index_;
       end_ = index_ + (got ? *got / KdumpDescriptor::kSize : 0);
       if (begin_ == end_) {
+        if (IsInGap(part)) return {first, {ByteState::kTruncated}};
         // What is behind the end of a file, or cannot be read, is so to its end.
         return {std::min({last, part.end - 1, part.doubtful_from - 1}),
                 {got ? ByteState::kTruncated : ByteState::kCorrupt}};
@@ -263,6 +274,14 @@ class KdumpMemory::DescriptorStream {
   }
 
  private:
+  // Whether a stream was cut before the descriptor at hand came, and has others that lie behind.
+  bool IsInGap(const Part& part) const {
+    const FileOffset place(part.descriptors.value() + index_ * KdumpDescriptor::kSize);
+    const FileOffset end(place.value() + KdumpDescriptor::kSize);
+    return end.value() <= part.source->size() &&
+           part.source->FirstUnreadable(place, KdumpDescriptor::kSize) < end;
+  }
+
   const KdumpMemory& memory_;
   std::vector<std::byte> group_;
   size_t part_ = 0;     // that the frame at hand may be in

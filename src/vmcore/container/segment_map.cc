@@ -2,8 +2,10 @@
 #include "vmcore/container/segment_map.h"
 
 #include <algorithm>
+#include <array>
 #include <boost/sort/pdqsort/pdqsort.hpp>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "vmcore/memory/state_joiner.h"
@@ -75,13 +77,20 @@ bool SegmentMapBuilder::Add(const SegmentPiece& piece) {
 // ended are dropped when they come up.
 class SegmentMapBuilder::Active {
  public:
+  // Each copy of memory beyond costs time at every border.
+  static constexpr size_t kRivals = 3;
+
   explicit Active(const std::vector<Given>& pieces) : pieces_(pieces) {}
 
   // A piece that begins at `at`.
   void Push(uint32_t index, uint64_t at) {
-    // Below two that are better and last as long it comes up for nothing: copies of one piece,
+    // Below those that are better and last as long it comes up for nothing: copies of one piece,
     // millions of them, are not kept.
-    if (heap_.size() >= 2 && Covers(heap_[0], index) && Covers(heap_[1], index)) return;
+    if (!heap_.empty() && Covers(heap_[0], index) && SameBytes(heap_[0], index)) return;
+    if (heap_.size() > kRivals && std::all_of(heap_.begin(), heap_.begin() + ptrdiff_t{kRivals + 1},
+                                              [&](uint32_t i) { return Covers(i, index); })) {
+      return;
+    }
     // Ended ones below the top make it slow when they are many.
     if (heap_.size() >= purge_at_) {
       std::erase_if(heap_, [&](uint32_t i) { return pieces_[i].last < at; });
@@ -100,18 +109,32 @@ class SegmentMapBuilder::Active {
     }
     return nullptr;
   }
-  // The best one beside the best, or null.
-  const Given* Rival(uint64_t at) {
-    if (heap_.size() < 2) return nullptr;
-    const uint32_t best = heap_.front();
-    Pop();
-    const Given* rival = Best(at);
-    heap_.push_back(best);
-    std::push_heap(heap_.begin(), heap_.end(), Worse{pieces_});
-    return rival;
+  // Calls `visit` with those next to the best, kRivals of them at most, that are elsewhere in the
+  // file.
+  template <typename Visit>
+  void VisitRivals(uint64_t at, const Visit& visit) {
+    if (heap_.size() < 2) return;
+    std::array<uint32_t, kRivals + 1> seen{};
+    size_t count = 0;
+    for (; count < seen.size() && Best(at) != nullptr; ++count) {
+      seen[count] = heap_.front();
+      Pop();
+      if (count != 0 && !SameBytes(seen[0], seen[count])) visit(pieces_[seen[count]]);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      heap_.push_back(seen[i]);
+      std::push_heap(heap_.begin(), heap_.end(), Worse{pieces_});
+    }
   }
 
  private:
+  // Whether both are one stretch of the file.
+  bool SameBytes(uint32_t a, uint32_t b) const {
+    const SegmentMap::Packed x = pieces_[a].piece();
+    const SegmentMap::Packed y = pieces_[b].piece();
+    return x.state() == y.state() &&
+           (x.state() != ByteState::kData || x.place - x.first == y.place - y.first);
+  }
   // Whether `a` is better than `b` for as long as that lasts.
   bool Covers(uint32_t a, uint32_t b) const {
     return pieces_[a].last >= pieces_[b].last && Worse{pieces_}(b, a);
@@ -174,13 +197,16 @@ std::optional<SegmentMap> SegmentMapBuilder::Build(const SegmentConflict& on_con
     const auto place = [at](const SegmentMap::Packed& piece) {
       return piece.state() == ByteState::kData ? piece.place + (at - piece.first) : piece.place;
     };
-    if (const Given* rival = active.Rival(at)) {
-      const SegmentMap::Packed other = rival->piece();
-      last = std::min(last, other.last);
-      if (other.state() == ByteState::kData && place(chosen) != place(other)) {
-        on_conflict({PhysAddr(at), PhysAddr(last)}, FileOffset(place(chosen)),
-                    FileOffset(place(other)));
-      }
+    std::array<SegmentMap::Packed, Active::kRivals> rivals;
+    size_t count = 0;
+    active.VisitRivals(at, [&](const Given& rival) {
+      rivals[count++] = rival.piece();
+      last = std::min(last, rival.piece().last);
+    });
+    for (const SegmentMap::Packed& other : std::span(rivals).first(count)) {
+      if (other.state() != ByteState::kData) continue;
+      on_conflict({PhysAddr(at), PhysAddr(last)}, FileOffset(place(chosen)),
+                  FileOffset(place(other)));
     }
     map.Append({at, last, place(chosen)});
     if (map.pieces_.size() > limit_) return std::nullopt;

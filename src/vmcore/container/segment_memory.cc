@@ -7,8 +7,9 @@
 
 namespace dmaudit {
 
-SegmentMemory::SegmentMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments)
-    : source_(std::move(source)), segments_(std::move(segments)) {}
+SegmentMemory::SegmentMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments,
+                             std::unique_ptr<const SegmentCopies> copies)
+    : source_(std::move(source)), segments_(std::move(segments)), copies_(std::move(copies)) {}
 
 std::unique_ptr<DecodeContext> SegmentMemory::MakeContext() const {
   return std::make_unique<DecodeContext>();
@@ -33,6 +34,7 @@ void SegmentMemory::ReadPage(PhysAddr base, DecodeContext&, Page& page) const {
       std::fill(out.begin() + good, out.end(), std::byte{0});
       page.SetState(offset + good, size - good, got ? ByteState::kTruncated : ByteState::kCorrupt);
     }
+    if (copies_ != nullptr) copies_->Compare(part->first, out.first(good));
   }
 }
 
@@ -42,6 +44,7 @@ bool SegmentMemory::ReadTogether(PhysAddr base, DecodeContext&, std::span<std::b
   if (!wanted || index == segments_.size()) return false;
   const SegmentPiece piece = segments_[index];
   if (piece.state != ByteState::kData || !piece.range.Contains(*wanted)) return false;
+  if (copies_ != nullptr && copies_->AnyIn(*wanted)) return false;
   const uint64_t at = piece.offset.value() + (base.value() - piece.range.first.value());
   return source_->ReadAt(FileOffset(at), out) == out.size();
 }
@@ -61,6 +64,10 @@ void SegmentMemory::VisitStates(const std::function<bool(PhysRange, ByteState)>&
 void SegmentMemory::VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const {
   segments_.VisitStored(
       kPageSize, [this](FileOffset place) { return source_->SkipHole(place); }, visit);
+}
+
+void SegmentMemory::ReportFaults(DiagnosticSink& sink) const {
+  if (copies_ != nullptr) copies_->ReportFaults(sink);
 }
 
 }  // namespace dmaudit

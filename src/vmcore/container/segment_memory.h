@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "vmcore/container/segment_copies.h"
 #include "vmcore/container/segment_map.h"
 #include "vmcore/io/byte_source.h"
 #include "vmcore/memory/physical_memory.h"
@@ -15,7 +16,9 @@ class SegmentMemory : public PhysicalMemory {
  public:
   static constexpr uint32_t kPageSize = 4096;
 
-  SegmentMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments);
+  // `copies` may be null.
+  SegmentMemory(std::shared_ptr<const ByteSource> source, SegmentMap segments,
+                std::unique_ptr<const SegmentCopies> copies = nullptr);
 
   uint32_t page_size() const override { return kPageSize; }
   std::unique_ptr<DecodeContext> MakeContext() const override;
@@ -25,10 +28,12 @@ class SegmentMemory : public PhysicalMemory {
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override;
   void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;
   void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override;
+  void ReportFaults(DiagnosticSink& sink) const override;
 
  private:
   std::shared_ptr<const ByteSource> source_;
   SegmentMap segments_;
+  std::unique_ptr<const SegmentCopies> copies_;
 };
 
 }  // namespace dmaudit

@@ -49,6 +49,15 @@ class ByteSource {
   // FirstUnwritten() gave ends. At most max(offset, size()).
   virtual FileOffset FirstWritten(FileOffset offset) const { return offset; }
 
+  // The first position of `size` bytes from `offset` on, all of them before size(), that reads do
+  // not get to because a stream was cut before it came; offset + size where there is none.
+  virtual FileOffset FirstUnreadable(FileOffset offset, uint64_t size) const {
+    return FileOffset(offset.value() + size);
+  }
+
+  // Where a gap that FirstUnreadable() gave ends. At most max(offset, size()).
+  virtual FileOffset FirstReadable(FileOffset offset) const { return offset; }
+
   // Says what went wrong with reads so far, as gaps; nothing where all went well. Readers of pages
   // turn a failed read into the state of the page: its reason is here.
   virtual void ReportFaults(DiagnosticSink& sink) const { (void)sink; }

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "base/address.h"
+#include "base/diagnostics.h"
 #include "vmcore/memory/page.h"
 
 namespace dmaudit {
@@ -65,6 +66,9 @@ class PhysicalMemory {
   // inflate have their own.
   virtual void VisitStored(
       const std::function<bool(PhysAddr base, uint32_t stored_size)>& visit) const;
+
+  // Says what pages that were read so far showed of the whole dump, as gaps.
+  virtual void ReportFaults(DiagnosticSink& sink) const { (void)sink; }
 };
 
 }  // namespace dmaudit

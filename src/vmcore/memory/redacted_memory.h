@@ -30,6 +30,7 @@ class RedactedMemory : public PhysicalMemory {
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override {
     base_->VisitRam(visit);
   }
+  void ReportFaults(DiagnosticSink& sink) const override { base_->ReportFaults(sink); }
   void VisitStates(const std::function<bool(PhysRange, ByteState)>& visit) const override;
   void VisitStored(const std::function<bool(PhysAddr, uint32_t)>& visit) const override {
     base_->VisitStored([&](PhysAddr base, uint32_t stored_size) {

@@ -36,10 +36,13 @@ class StateSet {
 class DumpContent : public KdumpContent {
  public:
   explicit DumpContent(const Dump& dump)
-      : memory_(*dump.memory),
+      : dump_(dump),
+        memory_(*dump.memory),
         distilled_(dump.info.distilled),
         size_(memory_.page_size()),
         shift_(static_cast<unsigned>(std::countr_zero(size_))) {}
+
+  bool HasGaps() const override { return HasReadFaults(dump_); }
 
   void VisitRam(const std::function<bool(PhysRange)>& visit) const override {
     memory_.VisitStates([&](PhysRange range, ByteState) { return visit(range); });
@@ -140,7 +143,8 @@ class DumpContent : public KdumpContent {
   };
 
   DumpContent(const DumpContent& other, uint64_t* partial)
-      : memory_(other.memory_),
+      : dump_(other.dump_),
+        memory_(other.memory_),
         distilled_(other.distilled_),
         size_(other.size_),
         shift_(other.shift_),
@@ -166,6 +170,7 @@ class DumpContent : public KdumpContent {
     return false;
   }
 
+  const Dump& dump_;
   const PhysicalMemory& memory_;
   const bool distilled_;
   const uint64_t size_;

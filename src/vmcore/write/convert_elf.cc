@@ -174,7 +174,7 @@ Result<ElfSummary> Write(const Dump& dump, ElfWriter& writer, const ElfOptions& 
   if (!job->items.empty()) work.Submit();
   work.Finish();
   if (!status) return tl::unexpected(status.error());
-  return writer.Finish(dump.info.incomplete);
+  return writer.Finish(dump.info.incomplete || HasReadFaults(dump));
 }
 
 }  // namespace

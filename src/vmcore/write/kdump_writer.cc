@@ -309,7 +309,8 @@ Result<KdumpSummary> WriteKdump(const KdumpDescription& header, KdumpContent& co
   if (status) status = writer.Flush();
   // Last, as only now it is known whether pages are missing.
   const KdumpSummary& summary = writer.summary();
-  const bool incomplete = header.incomplete || summary.lost != 0 || summary.truncated != 0;
+  const bool incomplete =
+      header.incomplete || content.HasGaps() || summary.lost != 0 || summary.truncated != 0;
   const uint32_t flags = compressor->flag() | (incomplete ? kKdumpIncomplete : 0);
   if (status) status = WriteKdumpHeaders(header, *layout, *notes, erased, flags, file);
   if (!status) return tl::unexpected(status.error());

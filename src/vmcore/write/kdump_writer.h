@@ -93,6 +93,9 @@ class KdumpContent {
   virtual void VisitPages(const std::function<bool(const PageRun&)>& visit) const = 0;
   // One for each thread; asked for pages in any order. Outlived by this.
   virtual std::unique_ptr<PageFiller> MakeFiller() const = 0;
+  // Whether filling the pages showed that they are not all there is to say, which their states do
+  // not tell. Asked when the last is filled.
+  virtual bool HasGaps() const { return false; }
 };
 
 struct KdumpSummary {
