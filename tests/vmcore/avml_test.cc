@@ -232,6 +232,61 @@ TEST_CASE("AVML: no checksum holds the place of a chunk: pages are where they we
   }
 }
 
+// The image of a block that was made of `whole`, and lost some of its chunks in the file.
+std::vector<std::byte> ImageOfLoss(const Chunks& whole, const Chunks& left) {
+  std::vector<std::byte> image = left.Image();
+  const uint64_t size = whole.Image().size() - kLimeHeaderSize - sizeof(uint64_t);
+  StoreUnchecked<uint64_t>(image, image.size() - sizeof(uint64_t), size);
+  return image;
+}
+
+TEST_CASE("AVML: where chunks are missing before the size of a stream, its block is corrupt") {
+  std::vector<std::byte> other;
+  AppendAvmlBlock(other, 0x8000, PatternPages(8, 1));
+  for (const size_t first : {size_t{0}, size_t{1}, size_t{4}}) {
+    for (const size_t count : {size_t{1}, 5 - first}) {
+      const Chunks whole;
+      Chunks left;
+      const auto at = left.list.begin() + static_cast<ptrdiff_t>(first);
+      left.list.erase(at, at + static_cast<ptrdiff_t>(count));
+      const std::vector<std::byte> loss = ImageOfLoss(whole, left);
+      for (const bool last : {false, true}) {
+        CAPTURE(first);
+        CAPTURE(count);
+        CAPTURE(last);
+        std::vector<std::byte> image = last ? other : loss;
+        const std::vector<std::byte>& behind = last ? loss : other;
+        image.insert(image.end(), behind.begin(), behind.end());
+        DiagnosticSink sink;
+        const Result<Dump> dump = OpenBytes(image, sink);
+        REQUIRE(dump);
+        for (size_t page = 1; page <= 5; ++page) {
+          CHECK(StateAt(*dump, 0x1000 * page) == ByteState::kCorrupt);
+        }
+        CHECK(StateAt(*dump, 0x8000) == (last ? ByteState::kData : ByteState::kAbsent));
+        CHECK(Ids(sink) == "avml.damaged avml.short-block avml.live");
+      }
+    }
+  }
+}
+
+TEST_CASE("AVML: the size of a stream that looks like a chunk is not skipped into the next block") {
+  // 0x80 is skipped, with the header of the next block and the identifier of its stream.
+  constexpr uint64_t kSkip = 4 + kLimeHeaderSize + 10;
+  Chunks left;
+  left.list.pop_back();
+  std::vector<std::byte> image = left.Image();
+  StoreUnchecked<uint64_t>(image, image.size() - 8, 0x80 | kSkip << 8);
+  AppendAvmlBlock(image, 0x8000, PatternPages(8, 1));
+  image.back() ^= std::byte{1};
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image, sink);
+  REQUIRE(dump);
+  for (size_t page = 1; page <= 5; ++page) {
+    CHECK(StateAt(*dump, 0x1000 * page) == ByteState::kCorrupt);
+  }
+}
+
 TEST_CASE("AVML: chunks that hold nothing, where the sizes fit") {
   std::vector<std::byte> stream;
   AppendChunk(stream, 0xff, AsBytes("sNaPpY"));

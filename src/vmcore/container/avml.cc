@@ -30,6 +30,7 @@ struct FoundBlock {
   bool cut = false;  // by the end of the file
   // Bytes that the chunks announce, where they were followed.
   std::optional<uint64_t> decoded = std::nullopt;
+  bool closed = false;  // its size stands at `end`: chunks that it lacks are missing between others
 };
 
 // Blocks by the size that stands behind each stream, last to first; nothing when these do not lead
@@ -54,22 +55,53 @@ std::optional<std::vector<FoundBlock>> FindBackwards(const ByteSource& source) {
   return blocks;
 }
 
-// The position behind the stream at `at` that should hold `size` bytes, and how many it does hold;
-// sets `why` where it breaks off.
-uint64_t SkipStream(WindowReader& reader, uint64_t at, uint64_t end, uint64_t size,
-                    uint64_t& decoded, std::string_view& why) {
-  SnappyChunk chunk;
+// Whether the size of a block's stream stands behind it.
+bool IsSizeOf(WindowReader& reader, const FoundBlock& block) {
+  const auto trailer = reader.Get(block.end, kTrailerSize);
+  return Load<uint64_t>(trailer, 0) == block.end - block.stream;
+}
+
+// Whether the size of the stream before `at` stands there: the stream was not cut. A chunk that
+// begins there has its checksum in the upper half; streams are of 16 MiB at most.
+bool IsTrailer(WindowReader& reader, uint64_t stream, uint64_t at) {
+  const std::optional<uint64_t> size = Load<uint64_t>(reader.Get(at, kTrailerSize), 0);
+  if (!size) return false;
+  if (*size >= at - stream && *size <= UINT32_MAX) return true;
+  return ParseLimeHeader(reader.Get(at + kTrailerSize, kLimeHeaderSize), kAvmlMagic, kVersion)
+      .has_value();
+}
+
+// Follows the chunks of a block up to the bytes of its range; says why where they break off before.
+// What stands behind a stream can look like a chunk, so its end is looked for all the way.
+std::string_view SkipStream(WindowReader& reader, uint64_t file_end, FoundBlock& block) {
+  const uint64_t size = block.range.size();
+  std::optional<FoundBlock> closed;
+  uint64_t decoded = 0;
+  uint64_t at = block.stream;
+  ChunkStatus status = ChunkStatus::kChunk;
   while (decoded < size) {
-    const ChunkStatus status =
-        at < end ? ReadSnappyChunk(reader, at, end, chunk) : ChunkStatus::kCut;
-    if (status != ChunkStatus::kChunk) {
-      why = status == ChunkStatus::kCut ? "the file ends inside it" : "damaged snappy stream";
-      return status == ChunkStatus::kCut ? end : at;
+    if (!closed && IsTrailer(reader, block.stream, at)) {
+      closed = block;
+      closed->end = at;
+      closed->decoded = decoded;
+      closed->closed = true;
     }
+    SnappyChunk chunk;
+    status = at < file_end ? ReadSnappyChunk(reader, at, file_end, chunk) : ChunkStatus::kCut;
+    if (status != ChunkStatus::kChunk) break;
     decoded += chunk.decoded_size;
     at = chunk.next;
   }
-  return at;
+  block.end = status == ChunkStatus::kCut ? file_end : at;
+  block.cut = block.end == file_end;
+  block.decoded = decoded;
+  const bool whole = status == ChunkStatus::kChunk;
+  if (whole && (!closed || IsSizeOf(reader, block))) return {};
+  if (closed) {
+    block = *closed;
+    return "chunks are missing in its stream";
+  }
+  return status == ChunkStatus::kCut ? "the file ends inside it" : "damaged snappy stream";
 }
 
 // Blocks of a damaged image, first to last, as far as they can be followed.
@@ -89,19 +121,14 @@ Result<std::vector<FoundBlock>> FindForwards(const ByteSource& source, const std
     }
     std::string reason;
     if (range) {
-      std::string_view why;
-      const uint64_t stream = at + kLimeHeaderSize;
-      uint64_t decoded = 0;
-      at = SkipStream(reader, stream, end, range->size(), decoded, why);
-      const bool cut = at == end;
-      blocks.push_back({*range, stream, at, cut, decoded});
+      FoundBlock& block = blocks.emplace_back(FoundBlock{*range, at + kLimeHeaderSize});
+      std::string_view why = SkipStream(reader, end, block);
+      if (why.empty() && IsSizeOf(reader, block)) {
+        at = block.end + kTrailerSize;
+        continue;
+      }
       if (why.empty()) {
-        const auto trailer = reader.Get(at, kTrailerSize);
-        if (Load<uint64_t>(trailer, 0) == at - stream) {
-          at += kTrailerSize;
-          continue;
-        }
-        why = cut ? "the file ends behind it" : "its size does not stand behind it";
+        why = block.cut ? "the file ends behind it" : "its size does not stand behind it";
       }
       reason = fmt::format("block {:#x}-{:#x}: {}", range->first.value(), range->last.value(), why);
     } else {
@@ -150,7 +177,7 @@ Result<Dump> OpenAvml(std::shared_ptr<const ByteSource> source, const std::strin
       pieces.push_back({{block.range.first, PhysAddr(first + (stored - 1))},
                         FileOffset(decoded),
                         ByteState::kData});
-      const bool ends_early = block.decoded.value_or(size) < size;
+      const bool ends_early = !block.closed && block.decoded.value_or(size) < size;
       blocks.push_back({decoded, block.stream, block.end, block.range.size(), ends_early});
     }
     if (stored < size) {
