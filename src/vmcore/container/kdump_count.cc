@@ -105,15 +105,21 @@ BitCount CompareBitCount(const ByteSource& source, const KdumpHeader& header, ui
   if (room == kNoCount) return BitCount::kUnclear;
   // In an incomplete dump there is room where nothing was stored. What is no descriptor and no room
   // is the data of a page whose descriptor is damaged.
+  const bool unused = *next && (*next)->offset == 0;
   if (!header.split) {
     if (descriptors.AnyUnwritten(own)) return BitCount::kUnreadable;
-    return *next && (*next)->offset == 0 ? BitCount::kTooFew : BitCount::kUnclear;
+    return unused ? BitCount::kTooFew : BitCount::kUnclear;
   }
   if (room == own) return BitCount::kFits;
   // Its last pages were not stored, or a bit is too many: the count of the whole dump is wrong.
   const Result<std::optional<KdumpDescriptor>> last = descriptors.At(own - 1);
   if (!last) return BitCount::kUnreadable;
-  return *last && (*last)->offset == 0 ? BitCount::kTooMany : BitCount::kUnclear;
+  if (*last && (*last)->offset == 0) return BitCount::kTooMany;
+  // A part of another writer may have room for its own descriptors only. For which count it has is
+  // the one that takes fewer wrong bits; where both take as many, the one that shows no wrong page.
+  const uint64_t off_total = room > total ? room - total : total - room;
+  if (!unused || room - own > off_total) return BitCount::kUnclear;
+  return descriptors.AnyUnwritten(own) ? BitCount::kUnreadable : BitCount::kTooFew;
 }
 
 }  // namespace dmaudit
