@@ -21,7 +21,7 @@ void AddLime(std::vector<HostileInput>& inputs) {
       {"version 0xffffffff", [](Image& i) { StoreUnchecked<uint32_t>(i, 4, 0xffffffff); },
        "refused: LiME image at 0x0: range header has magic 0x4c694d45 and"},
       {"first address 0", [](Image& i) { StoreUnchecked<uint64_t>(i, 8, 0); },
-       "elsewhere elsewhere absent | lime.malformed lime.live"},
+       "corrupt corrupt absent | lime.malformed lime.live"},
       {"first address 0x1001", [](Image& i) { StoreUnchecked<uint64_t>(i, 8, 0x1001); },
        "absent corrupt absent | lime.unaligned lime.malformed lime.live"},
       {"first address UINT64_MAX", [](Image& i) { StoreUnchecked<uint64_t>(i, 8, UINT64_MAX); },
@@ -29,7 +29,7 @@ void AddLime(std::vector<HostileInput>& inputs) {
       {"last address 0", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, 0); },
        "refused: LiME image at 0x0: range header goes from 0x1000 back to 0x0"},
       {"last address 0x1001", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, 0x1001); },
-       "absent absent absent | lime.malformed lime.live"},
+       "corrupt absent absent | lime.malformed lime.live"},
       {"last address UINT64_MAX", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, UINT64_MAX); },
        "data data truncated | lime.truncated lime.live"},
       {"all addresses",
@@ -41,7 +41,7 @@ void AddLime(std::vector<HostileInput>& inputs) {
       {"reserved bytes set", [](Image& i) { StoreUnchecked<uint64_t>(i, 24, UINT64_MAX); },
        "data data data | lime.live"},
       {"second range: magic", [](Image& i) { StoreUnchecked<uint32_t>(i, kSecond + 0, 0); },
-       "data data absent | lime.malformed lime.live"},
+       "corrupt corrupt absent | lime.malformed lime.live"},
       {"second range: version", [](Image& i) { StoreUnchecked<uint32_t>(i, kSecond + 4, 7); },
        "data data absent | lime.malformed lime.live"},
       {"second range: first address",
@@ -70,7 +70,7 @@ void AddLime(std::vector<HostileInput>& inputs) {
       {"cut inside the last page", [](Image& i) { i.pop_back(); },
        "data data truncated | lime.truncated lime.live"},
       {"bytes behind the end", [](Image& i) { i.resize(i.size() + 7, std::byte{1}); },
-       "data data data | lime.malformed lime.live"},
+       "data data corrupt | lime.malformed lime.live"},
   };
   Add("lime", image, {{0x1000, 1}, {0x2000, 2}, {0x100000, 3}}, lies, inputs);
 }

@@ -2,6 +2,8 @@
 // LiME and raw images.
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include "support/lime_builder.h"
 #include "vmcore/io/memory_source.h"
 
@@ -104,10 +106,12 @@ TEST_CASE("LiME: headers that lie") {
     uint32_t version;
     uint64_t first, last;
     std::string_view ids;  // when behind a good range
+    ByteState before = ByteState::kData;
   };
   const Case cases[] = {
-      {"another magic", 0x12345678, 1, 0x2000, 0x2fff, "lime.malformed lime.live"},
-      {"AVML's", kAvmlMagic, 2, 0x2000, 0x2fff, "lime.malformed lime.live"},
+      {"another magic", 0x12345678, 1, 0x2000, 0x2fff, "lime.malformed lime.live",
+       ByteState::kCorrupt},
+      {"AVML's", kAvmlMagic, 2, 0x2000, 0x2fff, "lime.malformed lime.live", ByteState::kCorrupt},
       {"version 0", kLimeMagic, 0, 0x2000, 0x2fff, "lime.malformed lime.live"},
       {"version 2", kLimeMagic, 2, 0x2000, 0x2fff, "lime.malformed lime.live"},
       {"backwards", kLimeMagic, 1, 0x2fff, 0x2000, "lime.malformed lime.live"},
@@ -123,9 +127,56 @@ TEST_CASE("LiME: headers that lie") {
     DiagnosticSink sink;
     const Result<Dump> dump = OpenBytes(image, sink);
     REQUIRE(dump);
-    CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+    CHECK(StateAt(*dump, 0x1000) == c.before);
+    if (c.before == ByteState::kData) {
+      CHECK(ReadPageAt(*dump, 0x1000).bytes == PatternPage(1));
+    }
     CHECK(Ids(sink) == c.ids);
     CHECK(sink.incomplete());
+  }
+}
+
+TEST_CASE("LiME: a range that no header and no end of the file is behind is corrupt") {
+  std::vector<std::byte> good;
+  AppendLimeRange(good, 0x1000, PatternPages(1, 2));
+  AppendLimeRange(good, 0x8000, PatternPages(5, 2));
+  const size_t second = good.size() / 2;
+  AppendLimeRange(good, 0x10000, PatternPages(9, 1));
+  struct Case {
+    std::string_view name;
+    std::function<void(std::vector<std::byte>&)> mutate;
+    ByteState before, last;  // of the second range and of the third
+  };
+  const auto lose = [&](size_t size) {
+    return [=](std::vector<std::byte>& image) {
+      const auto at = image.begin() + static_cast<ptrdiff_t>(second + kLimeHeaderSize + 100);
+      image.erase(at, at + static_cast<ptrdiff_t>(size));
+    };
+  };
+  const auto gain = [&](size_t at) {
+    return [=](std::vector<std::byte>& image) {
+      image.insert(image.begin() + static_cast<ptrdiff_t>(at), std::byte{0x55});
+    };
+  };
+  const Case cases[] = {
+      {"nothing", [](std::vector<std::byte>&) {}, ByteState::kData, ByteState::kData},
+      {"a byte is lost", lose(1), ByteState::kCorrupt, ByteState::kAbsent},
+      {"four bytes are lost", lose(4), ByteState::kCorrupt, ByteState::kAbsent},
+      {"a byte too many", gain(second + 100), ByteState::kCorrupt, ByteState::kAbsent},
+      {"one behind the last range", gain(good.size()), ByteState::kData, ByteState::kCorrupt},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.name);
+    std::vector<std::byte> image = good;
+    c.mutate(image);
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(image, sink);
+    REQUIRE(dump);
+    CHECK(ReadPageAt(*dump, 0x2000).bytes == PatternPage(2));
+    CHECK(StateAt(*dump, 0x8000) == c.before);
+    CHECK(StateAt(*dump, 0x9000) == c.before);
+    CHECK(StateAt(*dump, 0x10000) == c.last);
+    if (image != good) CHECK(Ids(sink) == "lime.malformed lime.live");
   }
 }
 

@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
 #include <utility>
 #include <vector>
 
+#include "base/bytes.h"
 #include "base/number.h"
 #include "vmcore/container/lime_header.h"
 #include "vmcore/container/segment_map.h"
@@ -64,6 +67,14 @@ void AppendPieces(const StoredRange& stored, bool has_tail, std::vector<SegmentP
   append(present, size, ByteState::kTruncated);
 }
 
+// Whether what stands behind a range was a header once: the range ends where it should.
+bool HasMagic(std::span<const std::byte> raw) {
+  std::array<std::byte, sizeof(kLimeMagic)> magic{};
+  StoreUnchecked<uint32_t>(magic, 0, kLimeMagic);
+  const size_t size = std::min(raw.size(), magic.size());
+  return std::ranges::equal(raw.first(size), std::span(magic).first(size));
+}
+
 }  // namespace
 
 Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::string& path,
@@ -74,9 +85,11 @@ Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::strin
   const uint64_t size = source->size();
   uint64_t at = 0;
   size_t ranges = 0;
+  StoredRange before;
+  size_t settled = 0;  // pieces of the ranges in front of it
   while (at < size) {
-    const Result<PhysRange> range =
-        ParseLimeHeader(reader.Get(at, kLimeHeaderSize), kLimeMagic, kVersion);
+    const auto header = reader.Get(at, kLimeHeaderSize);
+    const Result<PhysRange> range = ParseLimeHeader(header, kLimeMagic, kVersion);
     const bool too_large = range && range->size() == 0;  // all 2^64 bytes
     if (!range || too_large || ranges == kMaxRanges) {
       const std::string reason = ranges == kMaxRanges
@@ -87,9 +100,14 @@ Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::strin
         return Fail(ErrorCode::kMalformed, "{}: LiME image at {:#x}: {}", path, at, reason);
       }
       dump.info.incomplete = true;
-      sink.Incomplete("lime.malformed",
-                      "{}: LiME image at {:#x}: {}; nothing from there on is read", path, at,
-                      reason);
+      const bool ends_well = HasMagic(header);
+      if (!ends_well) {
+        pieces.resize(settled);
+        pieces.push_back({before.range, FileOffset(0), ByteState::kCorrupt});
+      }
+      sink.Incomplete(
+          "lime.malformed", "{}: LiME image at {:#x}: {}; {}nothing from there on is read", path,
+          at, reason, ends_well ? "" : "the range before it may lack bytes and is not used, ");
       break;
     }
     ++ranges;
@@ -98,6 +116,8 @@ Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::strin
     const StoredRange stored{*range, data, present};
     const Result<bool> has_tail = HasTail(*source, stored);
     if (!has_tail) return Within(path, has_tail.error());
+    before = stored;
+    settled = pieces.size();
     AppendPieces(stored, *has_tail, pieces);
     if (stored.unaligned()) {
       sink.Incomplete("lime.unaligned",

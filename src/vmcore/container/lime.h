@@ -19,7 +19,9 @@ namespace dmaudit {
 // States: what lies between ranges is absent (no RAM, or AVML dropped it because it was zero: the
 // file does not tell which). LiME pads the part of a page at the end of a range with zeros that it
 // never read, and misplaces the bytes of a range that begins inside a page: both are excluded.
-// Pages that the writer could not read are zeros in the file and cannot be told from data.
+// Pages that the writer could not read are zeros in the file and cannot be told from data. Nothing
+// but the next header shows that no byte of a range is missing: where there is something else, the
+// range is corrupt.
 Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::string& path,
                       DiagnosticSink& sink);
 
