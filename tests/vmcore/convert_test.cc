@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/dump_builder.h"
+#include "support/lime_builder.h"
 #include "support/mini_kdump.h"
 #include "support/temp_dir.h"
 #include "vmcore/memory/page_digest.h"
@@ -249,6 +250,32 @@ TEST_CASE("a page known in part is unknown as a whole, and counted") {
     CHECK(StateAt(*result, page) == ByteState::kExcluded);
   }
   CHECK(ReadPageAt(*result, 0x9000).bytes == ReadPageAt(*dump, 0x9000).bytes);
+}
+
+TEST_CASE("the page that memory ends in is damaged where its bytes are, not excluded") {
+  const TempDir dir;
+  for (const bool damaged : {false, true}) {
+    CAPTURE(damaged);
+    std::vector<std::byte> content = PatternPages(1, 2);
+    content.resize(kTestPage + 0x800);
+    std::vector<std::byte> image;
+    AppendAvmlBlock(image, 0x1000, content, kTestPage);
+    constexpr size_t kLength = 8;  // behind the last chunk
+    if (damaged) image[image.size() - kLength - 1] ^= std::byte{1};
+    DiagnosticSink sink;
+    const Result<Dump> dump = OpenBytes(std::move(image), sink);
+    REQUIRE(dump);
+    const ByteState first = ReadPageAt(*dump, 0x2000).extents[0].state;
+    CHECK(first == (damaged ? ByteState::kCorrupt : ByteState::kData));
+    const Result<ConvertSummary> summary = ConvertToKdump(*dump, {}, {}, dir.File("out"));
+    REQUIRE(summary);
+    CHECK(summary->pages.corrupt == (damaged ? 1 : 0));
+    CHECK(summary->partial_pages == (damaged ? 0 : 1));
+    DiagnosticSink again;
+    const Result<Dump> result = OpenBack(dir.File("out"), again);
+    CHECK(ReadPageAt(*result, 0x1000).bytes == PatternPage(1));
+    CHECK(StateAt(*result, 0x2000) == (damaged ? ByteState::kCorrupt : ByteState::kExcluded));
+  }
 }
 
 TEST_CASE("a page known in part is counted among any number of damaged ones") {

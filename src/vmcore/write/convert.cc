@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "vmcore/memory/redaction.h"
 #include "vmcore/write/atomic_file.h"
@@ -33,6 +34,21 @@ class StateSet {
   unsigned bits_ = 0;
 };
 
+// What reading a page showed.
+struct Content {
+  uint64_t known = 0;  // bytes
+  StateSet states;
+};
+
+Content ContentOf(const Page& page) {
+  Content content;
+  for (const PageExtent& extent : page.extents) {
+    content.states.Add(extent.state);
+    if (IsReadable(extent.state)) content.known += extent.size;
+  }
+  return content;
+}
+
 class DumpContent : public KdumpContent {
  public:
   explicit DumpContent(const Dump& dump)
@@ -40,7 +56,9 @@ class DumpContent : public KdumpContent {
         memory_(*dump.memory),
         distilled_(dump.info.distilled),
         size_(memory_.page_size()),
-        shift_(static_cast<unsigned>(std::countr_zero(size_))) {}
+        shift_(static_cast<unsigned>(std::countr_zero(size_))) {
+    JudgeBorders();
+  }
 
   bool HasGaps() const override { return HasReadFaults(dump_); }
 
@@ -49,10 +67,30 @@ class DumpContent : public KdumpContent {
   }
 
   void VisitPages(const std::function<bool(const PageRun&)>& visit) const override {
+    Visit(visit, [this](const Border& border) { return Stores(border); });
+  }
+
+  std::unique_ptr<PageFiller> MakeFiller() const override {
+    return std::make_unique<Filler>(*this);
+  }
+
+  // Pages known in part that are not stored as data, as far as they have been filled.
+  uint64_t CountPartial() const { return filled_in_part_ + borders_in_part_; }
+
+ private:
+  // A page that ranges share, or that is in one only in part.
+  struct Border {
+    uint64_t frame;
+    uint64_t known;
+    StateSet states;
+  };
+
+  void Visit(const std::function<bool(const PageRun&)>& visit,
+             const std::function<bool(const Border&)>& stores) const {
     std::optional<Border> border;
     // A page that several ranges share is decided on when the last of them has been seen.
     const auto settle = [&] {
-      const bool store = border && Stores(*border);
+      const bool store = border && stores(*border);
       const PhysAddr base(border ? border->frame << shift_ : 0);
       border.reset();
       return !store || visit({.first = base});
@@ -84,19 +122,6 @@ class DumpContent : public KdumpContent {
     if (go_on) settle();
   }
 
-  std::unique_ptr<PageFiller> MakeFiller() const override {
-    return std::make_unique<Filler>(*this);
-  }
-
-  // Pages known in part that are not stored, as far as they have been visited and filled.
-  uint64_t CountPartial() const {
-    uint64_t partial = filled_in_part_;
-    DumpContent again(*this, &partial);
-    again.VisitPages([](const PageRun&) { return true; });
-    return partial;
-  }
-
- private:
   class Filler : public PageFiller {
    public:
     explicit Filler(const DumpContent& content)
@@ -104,12 +129,7 @@ class DumpContent : public KdumpContent {
 
     Result<StoredAs> Fill(PhysAddr base, std::span<std::byte> out) override {
       content_.memory_.ReadPage(base, *context_, page_);
-      StateSet states;
-      uint64_t known = 0;
-      for (const PageExtent& extent : page_.extents) {
-        states.Add(extent.state);
-        if (IsReadable(extent.state)) known += extent.size;
-      }
+      const auto [known, states] = ContentOf(page_);
       if (known != out.size() && (!content_.distilled_ || known == 0)) {
         if (known != 0) ++content_.filled_in_part_;
         return states.Damage().value_or(StoredAs::kLost);
@@ -136,19 +156,24 @@ class DumpContent : public KdumpContent {
     Page page_;
   };
 
-  struct Border {
-    uint64_t frame;
-    uint64_t known;
-    StateSet states;
-  };
-
-  DumpContent(const DumpContent& other, uint64_t* partial)
-      : dump_(other.dump_),
-        memory_(other.memory_),
-        distilled_(other.distilled_),
-        size_(other.size_),
-        shift_(other.shift_),
-        partial_(partial) {}
+  // What ranges call data may be damaged: of a page that they do not fill, only reading it tells
+  // damage from what is known in part.
+  void JudgeBorders() {
+    const std::unique_ptr<DecodeContext> context = memory_.MakeContext();
+    Page page;
+    Visit([](const PageRun&) { return true; },
+          [&](const Border& border) {
+            if (border.known == 0 || Stores(border)) return false;
+            memory_.ReadPage(PhysAddr(border.frame << shift_), *context, page);
+            const Content content = ContentOf(page);
+            if (content.states.Damage()) {
+              damaged_borders_.push_back(border.frame);
+            } else if (content.known != 0) {
+              ++borders_in_part_;
+            }
+            return false;
+          });
+  }
 
   static bool IsWanted(ByteState state) {
     return IsReadable(state) || state == ByteState::kLost || state == ByteState::kTruncated ||
@@ -165,9 +190,7 @@ class DumpContent : public KdumpContent {
 
   bool Stores(const Border& border) const {
     if (border.known == size_ || (distilled_ && border.known != 0)) return true;
-    if (border.states.Damage()) return true;
-    if (border.known != 0 && partial_ != nullptr) ++*partial_;
-    return false;
+    return border.states.Damage() || std::ranges::binary_search(damaged_borders_, border.frame);
   }
 
   const Dump& dump_;
@@ -175,7 +198,8 @@ class DumpContent : public KdumpContent {
   const bool distilled_;
   const uint64_t size_;
   const unsigned shift_;
-  uint64_t* partial_ = nullptr;
+  std::vector<uint64_t> damaged_borders_;  // page frames, ascending
+  uint64_t borders_in_part_ = 0;           // known in part, the rest is no RAM
   mutable std::atomic<uint64_t> filled_in_part_ = 0;
 };
 
