@@ -44,6 +44,7 @@ void HexDump::FlushUnknown() {
   if (unknown_ == 0) return;
   output_.Write(fmt::format("{:012x}  {}: {} byte{}\n", unknown_at_.value(), ToString(state_),
                             unknown_, unknown_ == 1 ? "" : "s"));
+  shown_ = PhysAddr(unknown_at_.value() + unknown_);
   unknown_ = 0;
   has_before_ = false;
 }
@@ -61,7 +62,7 @@ void HexDump::FlushLine() {
   before_ = line_;
   starred_ = false;
 
-  const uint64_t start = line_at_.AlignDown(kLine).value();
+  const uint64_t start = std::max(line_at_.AlignDown(kLine), shown_).value();
   const uint32_t skip = static_cast<uint32_t>(line_at_.value() - start);
   fmt::memory_buffer text;
   auto out = std::back_inserter(text);

@@ -16,7 +16,8 @@ namespace dmaudit {
 
 // Lines of 16 bytes, aligned. A line like the one before is shown as one "*" for all that follow,
 // as hexdump does. A stretch of unknown bytes is one line with its state, however long; a line it
-// starts or ends in shows blanks in its place. The last line is the address of the end.
+// starts in has blanks in its place, and one that it ends in begins behind it: addresses ascend,
+// and a byte's is that of its line and its column. The last line is the address of the end.
 class HexDump {
  public:
   explicit HexDump(Output& output) : output_(output) {}
@@ -42,7 +43,8 @@ class HexDump {
   PhysAddr unknown_at_;
   uint64_t unknown_ = 0;
   ByteState state_ = ByteState::kAbsent;
-  PhysAddr end_;  // of what came so far; wraps to 0 at the top
+  PhysAddr shown_;  // where the last stretch of unknown bytes ends
+  PhysAddr end_;    // of what came so far; wraps to 0 at the top
   bool any_ = false;
 };
 

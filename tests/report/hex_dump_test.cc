@@ -92,8 +92,29 @@ TEST_CASE("unknown bytes are their state, joined over pages, and never 00") {
         "000000000ff0                                             61 62  |              ab|\n"
         "000000001000  excluded: 8192 bytes\n"
         "000000003000  truncated: 1 byte\n"
-        "000000003000     62                                             | b              |\n"
+        "000000003001  62                                                |b               |\n"
         "000000003002\n");
+}
+
+TEST_CASE("addresses ascend where unknown bytes lie inside a line") {
+  StringOutput out;
+  HexDump hex(out);
+  hex.Known(PhysAddr(0x1001), Counting(2, 0x61));
+  hex.Unknown(PhysAddr(0x1003), 2, ByteState::kAbsent);
+  hex.Unknown(PhysAddr(0x1005), 1, ByteState::kLost);
+  hex.Known(PhysAddr(0x1006), Counting(4, 0x63));
+  hex.Unknown(PhysAddr(0x100a), 1, ByteState::kAbsent);
+  hex.Known(PhysAddr(0x100b), Counting(6, 0x67));
+  hex.Finish();
+  CHECK(out.text() ==
+        "000000001000     61 62                                          | ab             |\n"
+        "000000001003  absent: 2 bytes\n"
+        "000000001005  lost: 1 byte\n"
+        "000000001006  63 64 65 66                                       |cdef            |\n"
+        "00000000100a  absent: 1 byte\n"
+        "00000000100b  67 68 69 6a 6b                                    |ghijk           |\n"
+        "000000001010  6c                                                |l               |\n"
+        "000000001011\n");
 }
 
 TEST_CASE("rows of pages and ranges") {
