@@ -77,6 +77,28 @@ class HostileFilesTest(CliTest):
                     self.assertLess(seconds, MAX_SECONDS)
                     self.assertLess(resident, MAX_RESIDENT)
 
+    def test_as_many_notes_as_are_kept(self):
+        # Four segments over the same bytes are four copies of them, 64 MiB in all.
+        size = (16 << 20) - (64 << 10)
+        descriptor = bytes(range(256)) * (size // 256)
+        note = struct.pack("<III", 4, len(descriptor), 1) + b"BIG\0" + descriptor
+        at = 64 + 56 * 5
+        header = (b"\x7fELF\2\1\1".ljust(16, b"\0") +
+                  struct.pack("<HHIQQQIHHHHHH", 4, 62, 1, 0, 64, 0, 0, 64, 56, 5, 64, 0, 0))
+        segment = struct.pack("<IIQQQQQQ", 4, 0, at, 0, 0, len(note), len(note), 0)
+        memory = struct.pack("<IIQQQQQQ", 1, 7, 0, 0, 0x1000, 4096, 4096, 0)
+        folder = self.scratch()
+        (folder / "notes").write_bytes(header + 4 * segment + memory + note)
+        for kind in ("kdump", "elf"):
+            with self.subTest(kind):
+                status, out, err, seconds, resident = measured(
+                    "convert", "--format", kind, str(folder / "notes"), "-o", str(folder / kind))
+                self.assertIn(status, (0, 3), out + err)
+                self.assertGreater((folder / kind).stat().st_size, 4 * size)
+                if not SANITIZED:
+                    self.assertLess(seconds, MAX_SECONDS)
+                    self.assertLess(resident, MAX_RESIDENT)
+
     def check(self, paths, outcome):
         refused = outcome.startswith("refused: ")
         for command in (("report",) if refused else ("info", "report")):

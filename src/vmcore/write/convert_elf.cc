@@ -8,7 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/ordered_work.h"
-#include "vmcore/container/state_note.h"
 #include "vmcore/memory/redaction.h"
 #include "vmcore/write/atomic_file.h"
 #include "vmcore/write/convert.h"
@@ -181,8 +180,6 @@ Result<ElfSummary> Write(const Dump& dump, ElfWriter& writer, const ElfOptions& 
 
 Result<ElfSummary> ConvertToElf(const Dump& dump, ElfDescription description,
                                 const ElfOptions& options, const std::string& path) {
-  description.notes = dump.notes;
-  std::erase_if(description.notes, [](const DumpNote& note) { return IsStateNote(note); });
   ElfRoomCounter counter(description);
   uint64_t total = 0;
   if (dump.info.distilled) {
@@ -207,7 +204,7 @@ Result<ElfSummary> ConvertToElf(const Dump& dump, ElfDescription description,
     Result<AtomicFile> file =
         AtomicFile::Create(path, AtomicFile::Access::kPositioned, AtomicFile::kForOwner);
     if (!file) return tl::unexpected(file.error());
-    Result<ElfWriter> writer = ElfWriter::Begin(description, room, *file);
+    Result<ElfWriter> writer = ElfWriter::Begin(description, dump.notes, room, *file);
     if (!writer) {
       return Within(dump.info.paths.empty() ? path : dump.info.paths[0], writer.error());
     }

@@ -100,8 +100,8 @@ void ElfRoomCounter::Count(const ElfRuns::Run& run) {
   }
 }
 
-Result<ElfWriter> ElfWriter::Begin(ElfDescription description, const ElfRoom& room,
-                                   AtomicFile& file) {
+Result<ElfWriter> ElfWriter::Begin(ElfDescription description, std::span<const DumpNote> dump_notes,
+                                   const ElfRoom& room, AtomicFile& file) {
   const std::optional<uint16_t> machine = MachineNumber(description.machine);
   if (!machine) {
     return Fail(ErrorCode::kUnsupported, "no ELF file is written for machine '{}'",
@@ -118,7 +118,7 @@ Result<ElfWriter> ElfWriter::Begin(ElfDescription description, const ElfRoom& ro
   if (room.data_size > kMaxStored) {
     return Fail(ErrorCode::kLimit, "{:#x} bytes of memory", room.data_size);
   }
-  Result<NoteArea> notes = PackNotes(description.notes);
+  Result<NoteArea> notes = PackNotes(dump_notes, IsStateNote);
   if (!notes) return tl::unexpected(notes.error());
   Result<NoteArea> missing = PackNotes(std::array{EncodeStateNote({})});
   if (!missing) return tl::unexpected(missing.error());
@@ -213,13 +213,15 @@ Status ElfWriter::WriteNotes() {
     const size_t ranges = static_cast<size_t>(taken_.missing) * kMissingRangeSize;
     Store(missing_head_, kDescriptorSize,
           static_cast<uint32_t>(LoadUnchecked<uint32_t>(missing_head_, kDescriptorSize) + ranges));
-    notes_.insert(notes_.end(), missing_head_.begin(), missing_head_.end());
-    size = notes_.size() + ranges;
+    size += missing_head_.size() + ranges;
   }
   std::array<std::byte, sizeof(Elf64_Phdr)> raw{};
   StoreSegment(raw, PT_NOTE, notes_at_, size);
   Status status = file_->WriteAt(sizeof(Elf64_Ehdr), raw);
   if (status) status = file_->WriteAt(notes_at_, notes_);
+  if (status && taken_.missing != 0) {
+    status = file_->WriteAt(notes_at_ + notes_.size(), missing_head_);
+  }
   if (status) status = missing_.Flush();
   return status;
 }

@@ -24,7 +24,6 @@ namespace dmaudit {
 // learns where the kernel sees physical memory; without them they are 0.
 struct ElfDescription {
   std::string machine = "x86_64";  // as in ElfHeader or utsname
-  std::vector<DumpNote> notes;
   // The virtual address of physical address 0 in the kernel's map of all memory.
   std::optional<uint64_t> direct_map;
   // The kernel image: a second segment with virtual addresses of its own over the same bytes.
@@ -90,7 +89,8 @@ class ElfWriter {
   // Writes the notes. `file` (Access::kPositioned, empty) outlives this, and the caller commits it.
   // kUnsupported for a machine that is not little-endian or not known, kLimit for more than
   // kMaxLoads.
-  static Result<ElfWriter> Begin(ElfDescription description, const ElfRoom& room, AtomicFile& file);
+  static Result<ElfWriter> Begin(ElfDescription description, std::span<const DumpNote> notes,
+                                 const ElfRoom& room, AtomicFile& file);
 
   // Ranges come ascending and disjoint. For kData `bytes` are those of the range; kZero is left out
   // of the file, as a hole that reads back as zeros. Redacted becomes excluded.

@@ -162,7 +162,7 @@ Status WriteKdumpHeaders(const KdumpDescription& header, const KdumpPlan& layout
                          const NoteArea& notes, const KdumpExtra& erased, uint32_t status,
                          AtomicFile& file) {
   const uint32_t block = header.block_size;
-  std::vector<std::byte> bytes(static_cast<size_t>(layout.bitmap1_at));
+  std::vector<std::byte> bytes(block + kSubHeaderSize);
   std::ranges::copy(AsBytes(kSignature), bytes.begin());
   StoreUnchecked<uint32_t>(bytes, kVersionAt, kHeaderVersion);
   size_t at = kUtsnameAt;
@@ -194,14 +194,14 @@ Status WriteKdumpHeaders(const KdumpDescription& header, const KdumpPlan& layout
   if (!notes.bytes.empty()) {
     StoreUnchecked<uint64_t>(sub, kNotesAt, notes_at);
     StoreUnchecked<uint64_t>(sub, kNotesAt + 8, notes.bytes.size());
-    std::ranges::copy(notes.bytes, sub.begin() + kSubHeaderSize);
   }
   if (erased.size != 0) {
     StoreUnchecked<uint64_t>(sub, kEraseinfoAt, erased.at);
     StoreUnchecked<uint64_t>(sub, kEraseinfoAt + 8, erased.size);
   }
   StoreUnchecked<uint64_t>(sub, kMaxMapnr64At, layout.max_mapnr);
-  return file.WriteAt(0, bytes);
+  const Status front = file.WriteAt(0, bytes);
+  return front ? file.WriteAt(notes_at, notes.bytes) : front;
 }
 
 Status WriteKdumpBitmaps(const KdumpContent& content, const KdumpPlan& layout, uint32_t block,

@@ -291,7 +291,8 @@ Status WritePages(const KdumpDescription& header, const KdumpContent& content,
 
 Result<KdumpSummary> WriteKdump(const KdumpDescription& header, KdumpContent& content,
                                 const KdumpOptions& options, AtomicFile& file) {
-  const Result<NoteArea> notes = PackNotes(header.notes, kEraseinfoName);
+  const Result<NoteArea> notes =
+      PackNotes(header.notes, [](const DumpNote& note) { return note.name == kEraseinfoName; });
   if (!notes) return tl::unexpected(notes.error());
   const Result<KdumpPlan> layout = PlanKdump(header, content, notes->bytes.size());
   if (!layout) return tl::unexpected(layout.error());

@@ -12,18 +12,37 @@ constexpr size_t kHeaderSize = 12;
 
 size_t Padded(size_t size) { return (size + 3) / 4 * 4; }
 
+size_t NameSize(const DumpNote& note) { return note.name.size() + 1; }
+
+// Beyond kMaxNoteAreaSize: at least one more than that.
+uint64_t PackedSize(std::span<const DumpNote> notes,
+                    const std::function<bool(const DumpNote&)>& leaves_out) {
+  uint64_t size = 0;
+  for (const DumpNote& note : notes) {
+    if (leaves_out && leaves_out(note)) continue;
+    if (NameSize(note) > kMaxNoteAreaSize || note.descriptor.size() > kMaxNoteAreaSize) {
+      return kMaxNoteAreaSize + 1;
+    }
+    size += kHeaderSize + Padded(NameSize(note)) + Padded(note.descriptor.size());
+    if (size > kMaxNoteAreaSize) break;
+  }
+  return size;
+}
+
 }  // namespace
 
-Result<NoteArea> PackNotes(std::span<const DumpNote> notes, std::string_view without) {
+Result<NoteArea> PackNotes(std::span<const DumpNote> notes,
+                           const std::function<bool(const DumpNote&)>& leaves_out) {
+  const uint64_t size = PackedSize(notes, leaves_out);
+  if (size > kMaxNoteAreaSize) {
+    return Fail(ErrorCode::kLimit, "notes of more than {} bytes", kMaxNoteAreaSize);
+  }
   NoteArea area;
+  // At once: growing would take twice of it for a moment.
+  area.bytes.reserve(static_cast<size_t>(size));
   for (const DumpNote& note : notes) {
-    if (!without.empty() && note.name == without) continue;
-    const size_t name_size = note.name.size() + 1;
-    const bool fits =
-        name_size <= kMaxNoteAreaSize && note.descriptor.size() <= kMaxNoteAreaSize &&
-        area.bytes.size() + kHeaderSize + Padded(name_size) + Padded(note.descriptor.size()) <=
-            kMaxNoteAreaSize;
-    if (!fits) return Fail(ErrorCode::kLimit, "notes of more than {} bytes", kMaxNoteAreaSize);
+    if (leaves_out && leaves_out(note)) continue;
+    const size_t name_size = NameSize(note);
     const size_t start = area.bytes.size();
     const size_t descriptor_at = start + kHeaderSize + Padded(name_size);
     area.bytes.resize(descriptor_at + Padded(note.descriptor.size()));

@@ -5,8 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
-#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -23,8 +23,9 @@ struct NoteArea {
   uint64_t vmcoreinfo_size = 0;
 };
 
-// All notes but those named `without`. kLimit beyond kMaxNoteAreaSize.
-Result<NoteArea> PackNotes(std::span<const DumpNote> notes, std::string_view without = {});
+// All notes but those that `leaves_out` is true of. kLimit beyond kMaxNoteAreaSize.
+Result<NoteArea> PackNotes(std::span<const DumpNote> notes,
+                           const std::function<bool(const DumpNote&)>& leaves_out = nullptr);
 
 }  // namespace dmaudit
 
