@@ -57,17 +57,32 @@ int Print(std::string_view text) {
   return written ? kExitClean : Complain(written.error());
 }
 
-// A dump is evidence: writing the output over it is always a mistake.
+// A file that is read, and what it is called where it is about to be written over.
+struct InputFile {
+  std::string path;
+  std::string_view name;
+};
+
+std::vector<InputFile> InputFiles(const Options& options) {
+  std::vector<InputFile> files;
+  for (const std::string& path : options.paths) files.push_back({path, "the dump itself"});
+  const DiscoveryOptions& discovery = options.audit.discovery;
+  files.push_back({discovery.vmlinux, "the file given with --vmlinux"});
+  files.push_back({discovery.acpi_dmar, "the file given with --acpi-dmar"});
+  return files;
+}
+
+// Inputs are evidence: writing the output over one of them is always a mistake.
 Status CheckOutput(const Options& options) {
   struct stat output {};
   if (options.output.empty() || stat(options.output.c_str(), &output) != 0) return {};
-  for (const std::string& path : options.paths) {
+  for (const InputFile& file : InputFiles(options)) {
     struct stat input {};
     const bool opened =
-        path == "-" ? fstat(STDIN_FILENO, &input) == 0 : stat(path.c_str(), &input) == 0;
+        file.path == "-" ? fstat(STDIN_FILENO, &input) == 0 : stat(file.path.c_str(), &input) == 0;
     if (!opened || !S_ISREG(input.st_mode)) continue;
     if (input.st_dev == output.st_dev && input.st_ino == output.st_ino) {
-      return Fail(ErrorCode::kUsage, "-o {}: this is the dump itself", options.output);
+      return Fail(ErrorCode::kUsage, "-o {}: this is {}", options.output, file.name);
     }
   }
   return {};

@@ -132,6 +132,20 @@ class OutputFileTest(CliTest):
                     self.assertEqual((folder / name).read_bytes(), DUMP.read_bytes())
         self.no_leftovers(folder, "dump", "hard", "link")
 
+    def test_no_other_input_is_overwritten(self):
+        folder = self.scratch()
+        (folder / "other").write_text("a table or a kernel")
+        (folder / "link").symlink_to("other")
+        (folder / "hard").hardlink_to(folder / "other")
+        for option in ("--acpi-dmar", "--vmlinux"):
+            for command in (["report"], ["mappings"], ["inherit"], ["distill"]):
+                for name in ("other", "link", "hard"):
+                    with self.subTest(command, option=option, name=name):
+                        ran = run(*command, DUMP, option, "other", "-o", name, cwd=folder)
+                        self.cannot_run(ran, f"-o {name}: this is the file given with {option}")
+                        self.assertEqual((folder / name).read_text(), "a table or a kernel")
+        self.no_leftovers(folder, "other", "hard", "link")
+
 
 class StandardOutputTest(CliTest):
     def test_a_full_disk(self):
