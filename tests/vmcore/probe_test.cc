@@ -73,6 +73,7 @@ TEST_CASE("other formats are refused by name, with advice") {
       {"LinuxGuestRecord"sv, 0, "Xen"},
       {"LibxlFmt"sv, 0, "Xen"},
       {"Xen saved domain, xl format\n \0 \r"sv, 0, "xl save"},
+      {"\xff\xff\xff\xff\xff\xff\xff\xffXENF\0\0\0\3"sv, 0, "Xen guest (migration stream)"},
       {"libvirt-xml\n \0 \r"sv, 0, "Xen guest (libvirt)"},
       {"PAGEDU64"sv, 0, "Windows"},
       {"PAGEDUMP"sv, 0, "Windows"},

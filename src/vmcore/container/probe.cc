@@ -81,6 +81,11 @@ constexpr std::array kSignatures = {
     Signature{0, "LinuxGuestRecord"sv, {}, "saved Xen guest", kXen},
     Signature{0, "LibxlFmt"sv, {}, "saved Xen guest", kXen},
     Signature{0, "Xen saved domain, xl format"sv, {}, "saved Xen guest (xl save)", kXen},
+    Signature{0,
+              "\xff\xff\xff\xff\xff\xff\xff\xffXENF"sv,
+              {},
+              "saved Xen guest (migration stream)",
+              kXen},
     Signature{0, "libvirt-xml"sv, {}, "saved Xen guest (libvirt)", kXen},
     // Other systems.
     Signature{0, "PAGEDU64"sv, {}, "Windows crash dump", kOnlyLinux},
