@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <span>
 
 #include "base/text.h"
 #include "cli/output_file.h"
@@ -27,7 +28,10 @@ Result<Dump> OpenOneDump(const Options& options, DiagnosticSink& sink) {
   std::vector<DumpInput> inputs;
   std::vector<std::shared_ptr<const ByteSource>> files;
   for (const std::string& path : options.paths) {
-    Result<std::unique_ptr<FileSource>> source = OpenOrSpool(path, options.spool);
+    Result<std::unique_ptr<FileSource>> source =
+        OpenOrSpool(path, options.spool, [&](std::span<const std::byte> start) {
+          return CheckDumpStart(start, path, options.open);
+        });
     if (!source) return tl::unexpected<Error>(source.error());
     files.push_back(*std::move(source));
     inputs.push_back({path, files.back()});

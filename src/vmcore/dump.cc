@@ -12,6 +12,7 @@
 #include "vmcore/container/probe.h"
 #include "vmcore/container/raw.h"
 #include "vmcore/io/file_source.h"
+#include "vmcore/io/memory_source.h"
 #include "vmcore/memory/redacted_memory.h"
 #include "vmcore/memory/redaction_note.h"
 
@@ -143,6 +144,15 @@ uint64_t MaxUnknownPages(const DumpInfo& info) {
   constexpr uint64_t kPerByte = 4;
   constexpr uint64_t kLeast = uint64_t{1} << 18;  // a GiB of memory
   return info.file_size < UINT64_MAX / 16 ? kLeast + info.file_size * kPerByte : UINT64_MAX;
+}
+
+Status CheckDumpStart(std::span<const std::byte> start, const std::string& path,
+                      const OpenOptions& options) {
+  if (options.raw_base) return {};
+  const Result<Container> container =
+      ProbeContainer(MemorySource({start.begin(), start.end()}), path);
+  if (!container) return tl::unexpected<Error>(container.error());
+  return {};
 }
 
 Result<std::vector<Dump>> OpenInputs(std::vector<DumpInput> inputs, DiagnosticSink& sink,

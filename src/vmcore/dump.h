@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,6 +77,11 @@ struct DumpInput {
   std::string path;
   std::shared_ptr<const ByteSource> source;
 };
+
+// Refuses, as OpenInputs does, what the first bytes of an input already show to be no dump. `start`
+// is the first 8 KiB, or all that there is.
+Status CheckDumpStart(std::span<const std::byte> start, const std::string& path,
+                      const OpenOptions& options);
 
 // Groups the parts of split dumps by content, and gives the dumps in the order of their first part.
 // Damage that still lets pages be read is a diagnostic (kIncomplete when pages are affected), so is

@@ -237,6 +237,36 @@ class PipeTest(InputTest):
         self.assertEqual((status, err), (2, "dmaudit: -: is empty, nothing came in\n"))
         self.cannot_run(run("report", "-", "-"), "standard input")
 
+    def test_a_stream_that_is_no_dump_is_refused_at_once(self):
+        for junk in (b"y\n" * 8192, b"\x1f\x8b" + bytes(16384)):
+            path, = self.files(junk)
+            want = run("report", path)
+            self.assertEqual(want.status, 2, want)
+            # The writer never closes the pipe: whoever waits for the end waits for ever.
+            ours, theirs = os.pipe()
+            with subprocess.Popen([DMAUDIT, "report", "-"], stdin=ours, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, env=environment(), text=True) as child:
+                os.close(ours)
+                try:
+                    os.write(theirs, junk)
+                    out, err = child.communicate(timeout=TIMEOUT)
+                finally:
+                    child.kill()
+                    os.close(theirs)
+            self.assertEqual((child.returncode, out), (2, ""))
+            self.assertEqual(err, want.err.replace(str(path), "-"))
+
+    def test_a_short_stream_and_bare_memory_are_taken_whole(self):
+        status, _, err = self.piped("report", "-", data=b"junk")
+        self.assertEqual((status, len(err.splitlines())), (2, 1), err)
+        self.assertIn("starts with 6a 75 6e 6b", err)
+        memory = bytes(3 << 20)
+        path, = self.files(memory)
+        options = ("pages", "-q", "--format", "ndjson", "--raw")
+        want = run(*options, path)
+        self.assertEqual(self.piped(*options, "-", data=memory), (want.status, want.out, ""))
+        self.assertIn("0x2fffff", want.out)
+
     def test_a_full_disk(self):
         if not os.path.exists("/dev/full"):
             self.skipTest("no /dev/full")

@@ -66,16 +66,11 @@ Status WriteAll(int to, const std::byte* bytes, size_t size, const std::string& 
   return {};
 }
 
-Result<std::unique_ptr<FileSource>> Spool(int from, const std::string& path,
-                                          const SpoolOptions& options) {
-  const std::string folder = SpoolFolder(options);
-  const std::string what = fmt::format("{}: spooling it to {}", path, folder);
-  Descriptor spool(OpenNameless(folder));
-  if (spool.get() < 0) return Fail(ErrorCode::kIo, "{}: {}", what, Reason(errno));
-  std::vector<std::byte> buffer(kChunk);
-  uint64_t size = 0;
-  for (;;) {
-    const ssize_t got = ::read(from, buffer.data(), buffer.size());
+// Reads until `out` is full or nothing more comes; how many bytes came.
+Result<size_t> ReadFull(int from, std::span<std::byte> out, const std::string& path) {
+  size_t size = 0;
+  while (size < out.size()) {
+    const ssize_t got = ::read(from, out.data() + size, out.size() - size);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) {
       // Whoever shares standard input does not wait, we do.
@@ -85,16 +80,38 @@ Result<std::unique_ptr<FileSource>> Spool(int from, const std::string& path,
     }
     if (got < 0) return Fail(ErrorCode::kIo, "{}: {}", path, Reason(errno));
     if (got == 0) break;
-    size += static_cast<uint64_t>(got);
+    size += static_cast<size_t>(got);
+  }
+  return size;
+}
+
+Result<std::unique_ptr<FileSource>> Spool(int from, const std::string& path,
+                                          const SpoolOptions& options, const CheckStart& check) {
+  const std::string folder = SpoolFolder(options);
+  const std::string what = fmt::format("{}: spooling it to {}", path, folder);
+  Descriptor spool(OpenNameless(folder));
+  if (spool.get() < 0) return Fail(ErrorCode::kIo, "{}: {}", what, Reason(errno));
+  std::vector<std::byte> buffer(kChunk);
+  uint64_t size = 0;
+  for (;;) {
+    const size_t wanted = size == 0 ? kCheckedStart : kChunk;
+    const Result<size_t> got = ReadFull(from, std::span(buffer).first(wanted), path);
+    if (!got) return tl::unexpected<Error>(got.error());
+    const std::span<const std::byte> bytes = std::span(buffer).first(*got);
+    if (size == 0 && !bytes.empty()) {
+      if (Status usable = check(bytes); !usable) return tl::unexpected<Error>(usable.error());
+    }
+    size += *got;
     if (size > options.limit) {
       return Fail(ErrorCode::kLimit,
                   "{}: more than {} come in: raise --spool-limit, or save it to "
                   "a file first",
                   what, HumanSize(options.limit));
     }
-    if (Status put = WriteAll(spool.get(), buffer.data(), static_cast<size_t>(got), what); !put) {
+    if (Status put = WriteAll(spool.get(), bytes.data(), bytes.size(), what); !put) {
       return tl::unexpected<Error>(put.error());
     }
+    if (*got < wanted) break;
   }
   if (size == 0) return Fail(ErrorCode::kUnrecognised, "{}: is empty, nothing came in", path);
   return FileSource::Adopt(spool.Release(), path);
@@ -103,7 +120,8 @@ Result<std::unique_ptr<FileSource>> Spool(int from, const std::string& path,
 }  // namespace
 
 Result<std::unique_ptr<FileSource>> OpenOrSpool(const std::string& path,
-                                                const SpoolOptions& options) {
+                                                const SpoolOptions& options,
+                                                const CheckStart& check) {
   const bool standard_input = path == "-";
   // O_NONBLOCK: opening a pipe nobody writes to must not hang.
   Descriptor file(standard_input
@@ -120,7 +138,7 @@ Result<std::unique_ptr<FileSource>> OpenOrSpool(const std::string& path,
   // From here on waiting is right. Without a writer a read gives the end at once.
   const int flags = ::fcntl(file.get(), F_GETFL);
   if (!standard_input && flags >= 0) (void)::fcntl(file.get(), F_SETFL, flags & ~O_NONBLOCK);
-  return Spool(file.get(), path, options);
+  return Spool(file.get(), path, options, check);
 }
 
 }  // namespace dmaudit
