@@ -51,6 +51,10 @@ class KeepingVisitor : public RangeVisitor {
 // large to be kept are walked once per device.
 constexpr uint64_t kMaxMappingEntries = 2 * WalkBudget::kDefault;
 
+// A kept range costs no walk, but a row takes as long to write as this many entries to look at. A
+// file of a few pages can name 65,536 devices that share one table.
+constexpr uint64_t kReplayedRowCost = 128;
+
 // The size of an IOVA space of `width` bits.
 uint64_t SpaceSize(uint8_t width) { return width >= 64 ? UINT64_MAX : uint64_t{1} << width; }
 
@@ -117,6 +121,7 @@ Result<bool> StreamMappings(const Dump& dump, MemorySession& session, const Audi
     const auto kept = replay.find(device.domain);
     if (kept != replay.end()) {
       for (const LiveRange& range : kept->second) {
+        if (!budget.Spend(kReplayedRowCost)) break;
         go_on = emit(range);
         if (!go_on) break;
       }

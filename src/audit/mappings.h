@@ -32,7 +32,8 @@ struct MappingRow {
 // Calls `visit` for each row in device order, then PASID, then IOVA order, until it returns false.
 // A pass-through device is one row that starts at IOVA 0 and is as long as the unit's address width
 // allows. A page table that several devices share is walked once unless it has more ranges than are
-// kept (kMaxKeptRanges), and then once per device. True when something that could hold a row was
+// kept (kMaxKeptRanges), and then once per device; all rows together have one budget, replayed ones
+// too. True when something that could hold a row was
 // not read; `sink` says what.
 Result<bool> StreamMappings(const Dump& dump, MemorySession& session, const AuditOptions& options,
                             DiagnosticSink& sink,

@@ -51,11 +51,7 @@ bool SpaceWalk::Afford(Stage stage, uint32_t entries) {
   // Reading a page costs about as much as looking at this many entries.
   constexpr uint64_t kPageCost = 16;
   const uint64_t cost = kPageCost + entries;
-  if (budget_.entries >= cost) {
-    budget_.entries -= cost;
-    return true;
-  }
-  budget_.entries = 0;
+  if (budget_.Spend(cost)) return true;
   sink.Incomplete("walk.budget",
                   "{}{}{}-stage tables of did {} have more entries than are looked at: some are "
                   "left out",

@@ -87,6 +87,13 @@ struct WalkBudget {
   // pages of a dump may share their bytes.
   static constexpr uint64_t kDefault = uint64_t{1} << 29;
   uint64_t entries = kDefault;
+
+  // Takes `cost`; false, and nothing is left, where there is less than that.
+  bool Spend(uint64_t cost) {
+    const bool enough = entries >= cost;
+    entries -= enough ? cost : entries;
+    return enough;
+  }
 };
 
 // Walks one address space (not kPassThrough: that has no tables). Damage is reported to `sink`

@@ -93,5 +93,40 @@ TEST_CASE("rows of each unit follow its own capabilities") {
         std::vector<std::string>{"dmar0 1000 1000", "dmar0 40000000 200000", "dmar1 1000 1000"});
 }
 
+TEST_CASE("a shared table draws on the budget each time that its rows are shown") {
+  // 65,536 devices of one domain, with 127 links to one table whose 512 pages lie apart.
+  MachineScene scene;
+  scene.Build();
+  TableBuilder tables(scene.memory(), 0xb000000);
+  const PhysAddr root(MachineScene::kRoot);
+  scene.memory().AddZeroPage(root);
+  const PhysAddr contexts = tables.NewPage();
+  const PhysAddr top = tables.NewPage();
+  const PhysAddr middle = tables.NewPage();
+  const PhysAddr leaves = tables.NewPage();
+  for (uint64_t i = 0; i < 256; ++i) {
+    tables.Set(PhysAddr(root.value() + i * 16), contexts.value() | 1);
+    tables.Set(PhysAddr(contexts.value() + i * 16), top.value() | 1);
+    tables.Set(PhysAddr(contexts.value() + i * 16 + 8), 7 << 8 | 1);
+  }
+  tables.Set(top, middle.value() | 3);
+  for (uint64_t i = 0; i < 127; ++i) {
+    tables.Set(PhysAddr(middle.value() + i * 8), leaves.value() | 3);
+  }
+  for (uint64_t i = 0; i < 512; ++i) {
+    tables.Set(PhysAddr(leaves.value() + i * 8), (0x8000000 + i * 0x2000) | 3);
+  }
+  constexpr uint64_t kTooMany = uint64_t{1} << 25;
+  uint64_t rows = 0;
+  MemorySession session(*scene.dump.memory);
+  const Result<bool> incomplete = StreamMappings(
+      scene.dump, session, {}, scene.sink, [&](const MappingRow&) { return ++rows < kTooMany; });
+  REQUIRE(incomplete);
+  CHECK(*incomplete);
+  CHECK(rows < kTooMany);
+  CHECK(rows > 100 * 127 * 512);
+  CHECK(scene.sink.incomplete("walk.budget"));
+}
+
 }  // namespace
 }  // namespace dmaudit
