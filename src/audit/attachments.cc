@@ -112,7 +112,7 @@ Attachments CollectAttachments(const std::vector<UnitState>& units,
                                DiagnosticSink& sink) {
   Attachments out;
   Collector collector(out, filter, sink);
-  uint64_t entries = 0;
+  WalkBudget left{kMaxAttachmentEntries};
   for (const UnitState& state : units) {
     const size_t index = out.units.size();
     AuditedUnit unit;
@@ -121,19 +121,21 @@ Attachments CollectAttachments(const std::vector<UnitState>& units,
     out.units.push_back(std::move(unit));
     out.rules.push_back(UnitRules::For(state));
     if (out.units[index].status != UnitStatus::kWalked) continue;
-    if (entries > kMaxAttachmentEntries) {
+    if (left.entries == 0) {
       out.units[index].status = UnitStatus::kUnwalkable;
       out.units[index].status_reason =
-          fmt::format("the units before it had more than {} entries", kMaxAttachmentEntries);
+          "the units before it had more entries than are looked at together";
       sink.Incomplete("unit.unwalkable", "{}: {}", state.name, out.units[index].status_reason);
       continue;
     }
+    const uint64_t most = std::min(left.entries, WalkBudget::kAttachments);
+    WalkBudget budget{most};
     const Result<WalkAccounting> walked = WalkAttachments(
         state, out.rules[index], session, sink,
-        [&](const Attachment& attachment) { return collector.Add(index, attachment); });
+        [&](const Attachment& attachment) { return collector.Add(index, attachment); }, &budget);
     if (walked) {
       out.units[index].accounting = *walked;
-      entries += walked->visited;
+      (void)left.Spend(std::max(most - budget.entries, walked->visited));
     } else {
       out.units[index].status = UnitStatus::kUnwalkable;
       out.units[index].status_reason = walked.error().message;

@@ -12,6 +12,7 @@
 #include "dmar/rules.h"
 #include "dmar/translation.h"
 #include "dmar/unit_state.h"
+#include "dmar/walk.h"
 #include "vmcore/memory/session.h"
 
 namespace dmaudit {
@@ -19,9 +20,9 @@ namespace dmaudit {
 // More requesters than any machine has (64 units of 4096 virtual functions each); 24 bytes each.
 inline constexpr size_t kMaxDevices = size_t{1} << 18;
 
-// Root, context and PASID entries looked at over all units: twice what one unit may have. A small
-// dump can list a thousand units with the same tables.
-inline constexpr uint64_t kMaxAttachmentEntries = uint64_t{1} << 28;
+// What root, context and PASID tables of all units may cost, in entries: twice what one unit may. A
+// small dump can list a thousand units with the same tables.
+inline constexpr uint64_t kMaxAttachmentEntries = 2 * WalkBudget::kAttachments;
 
 // The devices and domains of all units. Attachments with equal address spaces on one unit are one
 // domain.

@@ -20,17 +20,20 @@ namespace dmaudit {
 
 class AttachmentWalk {
  public:
-  // 8192 functions with a full-size directory of their own (16,384 entries, as Linux makes them)
-  // stay below this; entries beyond it cost more than a second of reading.
-  static constexpr uint64_t kMaxPasidEntries = uint64_t{1} << 27;
   // Live PASID entries remembered for directories that several functions share: 24 MiB at most.
   static constexpr uint64_t kMaxRememberedEntries = uint64_t{1} << 18;
   // 65,536 functions with 16 address spaces each.
   static constexpr uint64_t kMaxAttachments = uint64_t{1} << 20;
 
   AttachmentWalk(const UnitState& unit, const UnitRules& rules, MemorySession& session,
-                 DiagnosticSink& sink, const std::function<bool(const Attachment&)>& visit)
-      : unit_(unit), rules_(rules), session_(session), sink_(sink), visit_(visit) {}
+                 DiagnosticSink& sink, const std::function<bool(const Attachment&)>& visit,
+                 WalkBudget& budget)
+      : unit_(unit),
+        rules_(rules),
+        session_(session),
+        sink_(sink),
+        visit_(visit),
+        budget_(budget) {}
 
   void WalkLegacy(PhysAddr root);
   void WalkScalable(PhysAddr root);
@@ -55,6 +58,9 @@ class AttachmentWalk {
     // PASIDs that requests without PASID may use; two only when it is not known which.
     uint32_t rid_first = 0;
     uint32_t rid_second = 0;
+    // What is the same for all functions with an equal one: where all entries are selected, those
+    // of requests without PASID are among them.
+    Selection Key() const { return all ? Selection{directory, limit, true} : *this; }
     bool Selects(uint32_t pasid) const { return all || pasid == rid_first || pasid == rid_second; }
     friend auto operator<=>(const Selection&, const Selection&) = default;
   };
@@ -81,6 +87,8 @@ class AttachmentWalk {
                  bool with_pasid);
   void Show(Attachment& attachment);
 
+  // Whether the budget allows for more of the PASID tables; says when it does not.
+  bool Afford(uint64_t cost);
   // Counts `size` / `entry_size` unknown entries at `offset`, and says so.
   void CountUnknown(const TablePage& page, const std::string& name, uint32_t offset, uint32_t size,
                     uint32_t entry_size);
@@ -96,11 +104,11 @@ class AttachmentWalk {
   MemorySession& session_;
   DiagnosticSink& sink_;
   const std::function<bool(const Attachment&)>& visit_;
+  WalkBudget& budget_;
   WalkAccounting accounting_;
   bool stopped_ = false;
   bool pasid_budget_spent_ = false;
   uint64_t attachments_ = 0;
-  uint64_t pasid_entries_ = 0;
   uint64_t remembered_ = 0;
   std::map<Selection, PasidLeaves> directories_;
 };

@@ -17,6 +17,11 @@ constexpr uint32_t kContextSize = 32;
 constexpr uint32_t kPasidEntrySize = 64;
 constexpr uint32_t kPasidsPerTable = 64;
 
+// What takes longer than to look at an entry of a directory that is empty, in such entries.
+constexpr uint64_t kPageCost = 128;
+constexpr uint64_t kDirectoryEntryCost = 8;  // that is not empty
+constexpr uint64_t kPasidEntryCost = 32;     // that is present: a verdict over 64 bytes
+
 }  // namespace
 
 void AttachmentWalk::WalkScalable(PhysAddr root) {
@@ -88,7 +93,17 @@ void AttachmentWalk::OnScalableContext(const Function& at, std::span<const uint6
                "{}: context of {}: RID_PASID {:#x} is beyond the directory's {:#x} (SCT.9)",
                unit_.name, ToString(function.bdf), selection.rid_first, selection.limit);
   }
-  if (const PasidLeaves leaves = ReadDirectory(selection)) ShowPasids(function, *leaves);
+  if (const PasidLeaves leaves = ReadDirectory(selection.Key())) ShowPasids(function, *leaves);
+}
+
+bool AttachmentWalk::Afford(uint64_t cost) {
+  if (pasid_budget_spent_) return false;
+  if (budget_.Spend(cost)) return true;
+  pasid_budget_spent_ = true;
+  sink_.Incomplete("walk.budget",
+                   "{}: PASID tables have more entries than are looked at: the rest is left out",
+                   unit_.name);
+  return false;
 }
 
 AttachmentWalk::PasidLeaves AttachmentWalk::ReadDirectory(const Selection& selection) {
@@ -103,23 +118,19 @@ AttachmentWalk::PasidLeaves AttachmentWalk::ReadDirectory(const Selection& selec
   for (uint32_t i = 0; i < entries; ++i) {
     const uint32_t offset = i * 8 % TablePage::kSize;
     if (offset == 0) {
+      if (!Afford(kPageCost)) break;
       const PhysAddr base(selection.directory + uint64_t{i} * 8);
       page = TablePage(session_, base);
       name = NameOf("PASID directory", base);
       if (page.unknown()) {
         const uint32_t here = std::min(entries - i, TablePage::kSize / 8);
         CountUnknown(page, name, 0, here * 8, 8);
-        pasid_entries_ += here;
+        (void)budget_.Spend(here);
         i += here - 1;
         continue;
       }
     }
-    if (++pasid_entries_ > kMaxPasidEntries) {
-      pasid_budget_spent_ = true;
-      sink_.Incomplete("walk.budget", "{}: more than {} PASID entries: the rest is left out",
-                       unit_.name, kMaxPasidEntries);
-      break;
-    }
+    if (!Afford(1)) break;
     if (!page.Knows(offset, 8)) {
       CountUnknown(page, name, offset, 8, 8);
       continue;
@@ -130,6 +141,7 @@ AttachmentWalk::PasidLeaves AttachmentWalk::ReadDirectory(const Selection& selec
       ++accounting_.not_present;
       continue;
     }
+    (void)budget_.Spend(kDirectoryEntryCost);
     const EntryVerdict verdict = Classify(rules_, EntryKind::kPasidDirectory, 0, raw);
     if (CountIfEnd(name, offset / 8, verdict)) continue;
     ++accounting_.tables;
@@ -146,23 +158,25 @@ AttachmentWalk::PasidLeaves AttachmentWalk::ReadDirectory(const Selection& selec
 void AttachmentWalk::ReadPasidTable(const Selection& selection, uint32_t first_pasid,
                                     const PasidLeaf& link, PhysAddr table,
                                     std::vector<PasidLeaf>& leaves) {
+  if (!Afford(kPageCost + kPasidsPerTable)) return;
   const TablePage page(session_, table);
   const std::string name = NameOf("PASID table", table);
-  if (page.unknown()) {
-    pasid_entries_ += kPasidsPerTable;
-    return CountUnknown(page, name, 0, TablePage::kSize, kPasidEntrySize);
-  }
+  if (page.unknown()) return CountUnknown(page, name, 0, TablePage::kSize, kPasidEntrySize);
   for (uint32_t i = 0; i < kPasidsPerTable; ++i) {
     const uint32_t offset = i * kPasidEntrySize;
-    ++pasid_entries_;
     if (!page.Knows(offset, kPasidEntrySize)) {
       CountUnknown(page, name, offset, kPasidEntrySize, kPasidEntrySize);
       continue;
     }
     ++accounting_.visited;
     const auto raw = page.Words<8>(offset);
+    if (hw::pasid::kP.Get(raw[0]) == 0) {
+      ++accounting_.not_present;
+      continue;
+    }
+    (void)budget_.Spend(kPasidEntryCost);
     const uint32_t pasid = first_pasid + i;
-    if (hw::pasid::kP.Get(raw[0]) != 0 && !selection.Selects(pasid)) {
+    if (!selection.Selects(pasid)) {
       ++accounting_.dead;
       continue;
     }

@@ -16,6 +16,25 @@
 
 namespace dmaudit {
 
+// What walks may cost together, in table entries.
+struct WalkBudget {
+  // Page tables for 2 TiB in 4 KiB pages: a few seconds. A small file can describe far more, since
+  // pages of a dump may share their bytes.
+  static constexpr uint64_t kDefault = uint64_t{1} << 29;
+  // Of one unit's PASID tables: 6000 functions with a full-size directory of their own (16,384
+  // entries, as Linux makes them), or some million live PASIDs; half a second.
+  static constexpr uint64_t kAttachments = uint64_t{1} << 27;
+
+  uint64_t entries = kDefault;
+
+  // Takes `cost`; false, and nothing is left, where there is less than that.
+  bool Spend(uint64_t cost) {
+    const bool enough = entries >= cost;
+    entries -= enough ? cost : entries;
+    return enough;
+  }
+};
+
 // Calls `visit` for every requester that the unit's root, context and PASID tables translate, in
 // (bus, devfn, PASID) order, until it returns false. Not-present entries are no attachment. An
 // entry that hardware would reject, or whose bytes are unknown, is a diagnostic (unknown bytes:
@@ -23,9 +42,13 @@ namespace dmaudit {
 // that some unit could accept is accepted, with a diagnostic. Abort mode has no attachments: every
 // request is blocked. The error case is a unit whose root cannot be walked at all: RTADDR not
 // known, or the extended mode of revision 2.x.
+//
+// `budget` is drawn on by PASID directories and tables; without one the walk has
+// WalkBudget::kAttachments of its own. Where it runs out, the rest is left out with a diagnostic.
 Result<WalkAccounting> WalkAttachments(const UnitState& unit, const UnitRules& rules,
                                        MemorySession& session, DiagnosticSink& sink,
-                                       const std::function<bool(const Attachment&)>& visit);
+                                       const std::function<bool(const Attachment&)>& visit,
+                                       WalkBudget* budget = nullptr);
 
 // A paging structure page that the walk is about to look into, at one of the places where it is
 // linked.
@@ -79,21 +102,6 @@ class RangeVisitor {
   // stage lets through at most. `iova` is a guest-physical address here; tables linked several
   // times are shown once.
   virtual void OnBound(const LiveRange& range) { (void)range; }
-};
-
-// What walks may cost together, in table entries.
-struct WalkBudget {
-  // Page tables for 2 TiB in 4 KiB pages: a few seconds. A small file can describe far more, since
-  // pages of a dump may share their bytes.
-  static constexpr uint64_t kDefault = uint64_t{1} << 29;
-  uint64_t entries = kDefault;
-
-  // Takes `cost`; false, and nothing is left, where there is less than that.
-  bool Spend(uint64_t cost) {
-    const bool enough = entries >= cost;
-    entries -= enough ? cost : entries;
-    return enough;
-  }
 };
 
 // Walks one address space (not kPassThrough: that has no tables). Damage is reported to `sink`

@@ -9,7 +9,8 @@ namespace dmaudit {
 
 Result<WalkAccounting> WalkAttachments(const UnitState& unit, const UnitRules& rules,
                                        MemorySession& session, DiagnosticSink& sink,
-                                       const std::function<bool(const Attachment&)>& visit) {
+                                       const std::function<bool(const Attachment&)>& visit,
+                                       WalkBudget* budget) {
   namespace rt = hw::rtaddr;
   if (!unit.rtaddr.known()) {
     return Fail(ErrorCode::kUnknown, "the address of the root table is not known");
@@ -49,7 +50,8 @@ Result<WalkAccounting> WalkAttachments(const UnitState& unit, const UnitRules& r
         unit.name, rtaddr);
   }
 
-  AttachmentWalk walk(unit, rules, session, sink, visit);
+  WalkBudget own{WalkBudget::kAttachments};
+  AttachmentWalk walk(unit, rules, session, sink, visit, budget != nullptr ? *budget : own);
   const PhysAddr root(rtaddr & rt::kRta.mask());
   if (mode == rt::kTtmScalable) {
     walk.WalkScalable(root);

@@ -314,5 +314,49 @@ TEST_CASE("all functions sharing one full-size directory: it is read once") {
   CHECK(sink.diagnostics().back().id == "walk.budget");
 }
 
+// 65,536 functions, of 128 context entries that differ in RID_PASID, with one full-size directory
+// of which every entry leads to the same table of refused entries.
+struct RefusedPasids {
+  explicit RefusedPasids(uint64_t context_bits) : build(memory), root(build.NewPage()) {
+    const PhysAddr contexts = build.NewPage();
+    const PhysAddr directory = build.NewPages(32);
+    const PhysAddr pasids = build.NewPage();
+    for (uint64_t half = 0; half < 512; ++half) {
+      build.Set(PhysAddr(root.value() + half * 8), contexts.value() | 1);
+    }
+    for (uint64_t i = 0; i < 128; ++i) {
+      const PhysAddr entry(contexts.value() + i * 32);
+      build.Set(entry, directory.value() | 7 << 9 | context_bits | 1);
+      build.Set(PhysAddr(entry.value() + 8), i + 1);
+    }
+    for (uint64_t i = 0; i < 16384; ++i) {
+      build.Set(PhysAddr(directory.value() + i * 8), pasids.value() | 1);
+    }
+    constexpr uint64_t kUndefinedType = 7 << 6;
+    for (uint64_t i = 0; i < 64; ++i) {
+      build.Set(PhysAddr(pasids.value() + i * 64), kUndefinedType | 1);
+    }
+  }
+
+  FakeMemory memory;
+  TableBuilder build;
+  PhysAddr root;
+};
+
+TEST_CASE("a directory that requests with PASID reach is read once, whatever RID_PASID is") {
+  const RefusedPasids t(kPaside);
+  const UnitResult got = WalkUnit(MakeUnit(t.root, true), t.memory);
+  CHECK(got.attachments.empty());
+  CHECK(got.accounting.visited == 512 + 512 * 128 + 16384 + 16384 * 64);
+  CHECK_FALSE(got.sink.incomplete());
+}
+
+TEST_CASE("present PASID entries draw more on the budget of a unit than empty ones") {
+  const RefusedPasids t(0);  // each RID_PASID selects another entry
+  const UnitResult got = WalkUnit(MakeUnit(t.root, true), t.memory);
+  CHECK(got.accounting.visited < 5'000'000);
+  CHECK(got.sink.incomplete("walk.budget"));
+}
+
 }  // namespace
 }  // namespace dmaudit::test
