@@ -276,7 +276,7 @@ EntryVerdict ClassifySecondStage(const UnitRules& rules, uint8_t level, uint64_t
   namespace ss = hw::second_stage;
   Verdict v;
   v->permissions = {ss::kR.Get(raw) != 0, ss::kW.Get(raw) != 0};
-  if (!v->permissions.read && !v->permissions.write) return *v;
+  if (!IsPresentInSecondStage(raw)) return *v;
   const size_t i = level - 1U;
   FinishPaging(v, level, raw, ss::kPs.Get(raw) != 0, ss::kAddress.mask(),
                rules.second_leaf_allowed[i], rules.second_table[i], rules.second_leaf[i],

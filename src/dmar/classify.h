@@ -68,6 +68,11 @@ struct EntryVerdict {
 EntryVerdict Classify(const UnitRules& rules, EntryKind kind, uint8_t level,
                       std::span<const uint64_t> raw);
 
+// False for a second-stage entry of which Classify() makes kNotPresent: most of a sparse table.
+inline bool IsPresentInSecondStage(uint64_t raw) {
+  return ((hw::second_stage::kR.mask() | hw::second_stage::kW.mask()) & raw) != 0;
+}
+
 // A second-stage entry of level 1 of which nothing more can be said than this: hardware takes it,
 // and no reserved bit or missing capability makes that doubtful.
 struct PlainLeaf {

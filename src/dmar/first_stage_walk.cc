@@ -92,6 +92,7 @@ void FirstStageWalk::OnEntry(WalkFrame& frame, uint32_t index, uint64_t raw) {
     ++counts.not_present;
     return;
   }
+  walk_.Charge(WalkBudget::kVerdictCost);
   if (verdict.outcome == Outcome::kRejected) {
     ++counts.rejected;
     walk_.ReportRejected(Stage::kFirst, frame, index, verdict);
@@ -113,9 +114,16 @@ void FirstStageWalk::OnTableEntry(WalkFrame& frame, uint32_t index, const EntryV
   using Kind = SecondStageWalk::Translation::Kind;
   PhysAddr host = verdict.target;
   if (second_ != nullptr) {
+    // A page of each level of the second stage.
+    if (!walk_.Afford(Stage::kSecond, UnitRules::kMaxLevels * WalkBudget::kPageCost)) {
+      ++walk_.accounting.tables;
+      walk_.first_stage_unknown = true;
+      return;
+    }
     const SecondStageWalk::Translation found = second_->Translate(host.value(), false);
     if (found.kind == Kind::kBlocked) {
       ++walk_.accounting.rejected;
+      if (walk_.sink.OnlyCounts("walk.blocked", Effect::kNote)) return;
       walk_.sink.Note("walk.blocked", "{}: next table at guest-physical {:#x}: {} ({})",
                       walk_.NameOf(Stage::kFirst, frame, index), host.value(), found.reason,
                       found.condition);

@@ -61,6 +61,7 @@ void SecondStageWalk::Run(Job& job, Permissions inherited) {
       --depth_;
       continue;
     }
+    if (frame.page.whole() && SkipAbsent(job, frame)) continue;
     if (frame.level == 1 && job.purpose == Purpose::kSpace && frame.page.whole() &&
         OnPlainLeaves(job, frame)) {
       continue;
@@ -128,12 +129,13 @@ void SecondStageWalk::Push(Job& job, PhysAddr table, uint8_t level, uint64_t bas
 
 void SecondStageWalk::OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw) {
   WalkAccounting& counts = *job.accounting;
-  const EntryVerdict verdict =
-      Classify(walk_.rules, EntryKind::kSecondStage, frame.level, {&raw, 1});
-  if (verdict.outcome == Outcome::kNotPresent) {
+  if (!IsPresentInSecondStage(raw)) {
     ++counts.not_present;
     return;
   }
+  walk_.Charge(WalkBudget::kVerdictCost);
+  const EntryVerdict verdict =
+      Classify(walk_.rules, EntryKind::kSecondStage, frame.level, {&raw, 1});
   const uint64_t input = frame.InputOf(index);
   if (input >= limit_) return Die(job, frame, kBeyondLimit);
   if (verdict.outcome == Outcome::kRejected) {
@@ -154,6 +156,16 @@ void SecondStageWalk::OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64
     return;
   }
   Push(job, verdict.target, static_cast<uint8_t>(frame.level - 1), input, permissions);
+}
+
+bool SecondStageWalk::SkipAbsent(Job& job, WalkFrame& frame) {
+  uint32_t next = frame.next;
+  while (next <= frame.last && !IsPresentInSecondStage(frame.page.Word(next * 8))) ++next;
+  const uint32_t absent = next - frame.next;
+  frame.next = next;
+  job.accounting->visited += absent;
+  job.accounting->not_present += absent;
+  return absent != 0;
 }
 
 bool SecondStageWalk::OnPlainLeaves(Job& job, WalkFrame& frame) {

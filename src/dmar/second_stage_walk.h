@@ -60,6 +60,9 @@ class SecondStageWalk {
   // Makes the table the innermost frame unless nothing of it is known or it is to be skipped.
   void Push(Job& job, PhysAddr table, uint8_t level, uint64_t base, Permissions inherited);
   void OnEntry(Job& job, WalkFrame& frame, uint32_t index, uint64_t raw);
+  // Counts the next entries of a table of which all is known as far as they are not present. False
+  // where the next one is.
+  bool SkipAbsent(Job& job, WalkFrame& frame);
   // Passes on the next entries of a table of level 1 of which all is known, as many as map
   // neighbouring pages alike. False, and nothing is done, where the next one takes a whole verdict
   // or only a part of its page can be reached.

@@ -48,10 +48,7 @@ std::string SpaceWalk::NameOf(Stage stage, const WalkFrame& frame, uint32_t inde
 }
 
 bool SpaceWalk::Afford(Stage stage, uint32_t entries) {
-  // Reading a page costs about as much as looking at this many entries.
-  constexpr uint64_t kPageCost = 16;
-  const uint64_t cost = kPageCost + entries;
-  if (budget_.Spend(cost)) return true;
+  if (budget_.Spend(WalkBudget::kPageCost + entries)) return true;
   sink.Incomplete("walk.budget",
                   "{}{}{}-stage tables of did {} have more entries than are looked at: some are "
                   "left out",
@@ -61,6 +58,7 @@ bool SpaceWalk::Afford(Stage stage, uint32_t entries) {
 }
 
 bool SpaceWalk::Enter(TableVisit visit) {
+  Charge(WalkBudget::kTableCost);
   const auto [known, fresh] = visited_.try_emplace(visit.table.table.value());
   const unsigned role = visit.table.levels * 8U + (visit.stage == Stage::kFirst ? 4U : 0U) +
                         (visit.inherited.read ? 1U : 0U) + (visit.inherited.write ? 2U : 0U);
@@ -90,7 +88,7 @@ bool SpaceWalk::Enter(TableVisit visit) {
 }
 
 void SpaceWalk::Leave(Stage stage, const WalkFrame& frame) {
-  if (frame.dead > 0) {
+  if (frame.dead > 0 && !sink.OnlyCounts("walk.dead-entries", Effect::kNote)) {
     std::string why;
     const std::array<std::pair<DeadReason, std::string_view>, 5> reasons = {{
         {kBeyondLimit, "beyond the input limit"},
@@ -118,13 +116,14 @@ void SpaceWalk::ReportRejected(Stage stage, const WalkFrame& frame, uint32_t ind
 }
 
 void SpaceWalk::ReportLoop(Stage stage, const WalkFrame& frame, uint32_t index, PhysAddr target) {
+  if (sink.OnlyCounts("walk.loop", Effect::kIncomplete)) return;
   sink.Incomplete("walk.loop", "{}: links table {:#x}, which it lies under: not followed",
                   NameOf(stage, frame, index), target.value());
 }
 
 void SpaceWalk::NoteDoubt(Stage stage, WalkFrame& frame, uint32_t index,
                           const EntryVerdict& verdict) {
-  if (frame.doubtful++ > 0) return;
+  if (frame.doubtful++ > 0 || sink.OnlyCounts("walk.doubtful", Effect::kNote)) return;
   sink.Note("walk.doubtful", "{}: taken as valid, which is not certain: {}",
             NameOf(stage, frame, index), Explain(verdict));
 }
@@ -163,6 +162,7 @@ void SpaceWalk::Emit(const LiveRange& range, uint64_t page_size, uint32_t leaves
   if (stopped) return;
   visitor.OnLeaf({range, page_size, leaves});
   if (const std::optional<LiveRange> done = joiner_.Add(range)) {
+    Charge(WalkBudget::kRangeCost);
     if (!visitor.OnRange(*done)) stopped = true;
   }
 }

@@ -87,6 +87,9 @@ class SpaceWalk {
 
   // Whether the budget allows to look at `entries` entries of another table; says when it does not.
   bool Afford(Stage stage, uint32_t entries);
+  // Draws on the budget for more than the entries that were afforded; a table once begun is looked
+  // at to its end.
+  void Charge(uint64_t cost) { (void)budget_.Spend(cost); }
   // Asks the visitor, then the budget of repeated tables, whether to look into a table. When the
   // visitor skips it, no range joins across.
   bool Enter(TableVisit visit);

@@ -78,7 +78,14 @@ void Tally::OnTableDone(const TableRoot&) {
   Open done = std::move(open_.back());
   open_.pop_back();
   Append(open_.empty() ? whole_ : open_.back().part, done.part, done.part.base);
-  if (done.remember) known_.emplace(done.key, std::move(done.part));
+  if (done.remember) Remember(done.key, std::move(done.part));
+}
+
+void Tally::Remember(const Key& key, Part part) {
+  const size_t bytes = sizeof(std::pair<Key, Part>) + part.watch.capacity() * sizeof(WatchPart) +
+                       part.places.capacity() * sizeof(IdentityPlace);
+  if (bytes > kMaxKnownBytes - known_bytes_) return;
+  if (known_.emplace(key, std::move(part)).second) known_bytes_ += bytes;
 }
 
 void Tally::OnLeaf(const LivePiece& piece) {

@@ -76,6 +76,10 @@ class Tally : public RangeVisitor {
   // this only a crafted table has.
   static constexpr size_t kMaxIdentityPlaces = 16;
 
+  // What is remembered of tables that are linked again and again, in bytes: some ten thousand of
+  // them. Linux links none twice; further ones are walked at each link, which costs budget.
+  static constexpr size_t kMaxKnownBytes = size_t{16} << 20;
+
   struct WatchPart {
     uint64_t mapped = 0;
     uint64_t readable = 0;
@@ -127,6 +131,8 @@ class Tally : public RangeVisitor {
     return range.pa <= last_watched_ &&
            range.pa.value() + (range.size - 1) >= first_watched_.value();
   }
+  // Keeps the totals of a table for its next link, while there is room.
+  void Remember(const Key& key, Part part);
   void OnWatched(Part& part, const LiveRange& range, bool joins) const;
   void AddPlace(Part& part, uint64_t base, uint64_t bytes) const;
   // Appends `part`, found at `part.base`, as if it were at IOVA `base`.
@@ -143,6 +149,7 @@ class Tally : public RangeVisitor {
   uint64_t table_pages_ = 0;
   std::vector<WatchTotals> bound_;
   std::unordered_map<Key, Part, KeyHash> known_;
+  size_t known_bytes_ = 0;
 };
 
 }  // namespace dmaudit

@@ -16,16 +16,27 @@
 
 namespace dmaudit {
 
-// What walks may cost together, in table entries.
+// What walks may cost together, in table entries that are empty or continue the range of the one
+// before. What takes longer costs as many as it takes the time of.
 struct WalkBudget {
-  // Page tables for 2 TiB in 4 KiB pages: a few seconds. A small file can describe far more, since
-  // pages of a dump may share their bytes.
+  // Page tables for 1.5 TiB in 4 KiB pages that lie side by side, or 200 GiB in pages that all lie
+  // apart: a few seconds. A small file can describe far more, since pages of a dump may share their
+  // bytes.
   static constexpr uint64_t kDefault = uint64_t{1} << 29;
   // Of one unit's PASID tables: 6000 functions with a full-size directory of their own (16,384
   // entries, as Linux makes them), or some million live PASIDs; half a second.
   static constexpr uint64_t kAttachments = uint64_t{1} << 27;
 
   uint64_t entries = kDefault;
+
+  // To read a page.
+  static constexpr uint64_t kPageCost = 16;
+  // To enter a table: a visitor has totals for each.
+  static constexpr uint64_t kTableCost = 128;
+  // To judge a present entry in full, as ClassifyPlainLeaf() spares most.
+  static constexpr uint64_t kVerdictCost = 4;
+  // To begin another range.
+  static constexpr uint64_t kRangeCost = 8;
 
   // Takes `cost`; false, and nothing is left, where there is less than that.
   bool Spend(uint64_t cost) {

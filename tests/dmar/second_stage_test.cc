@@ -308,10 +308,39 @@ TEST_CASE("the budget of all walks ends a walk with a diagnostic, at its last en
     CHECK(sink.incomplete() == (got.leaves == 0));
     return got.leaves;
   };
-  constexpr uint64_t kThreeTables = 3 * (512 + 16);
+  constexpr uint64_t kReadTable = 512 + WalkBudget::kPageCost;
+  constexpr uint64_t kThreeTables =
+      3 * kReadTable + 2 * (WalkBudget::kTableCost + WalkBudget::kVerdictCost);
   CHECK(walk(kThreeTables - 1) == 0);
   CHECK(walk(kThreeTables) == 1);
   CHECK(walk(kThreeTables + 1) == 1);
+}
+
+TEST_CASE("what takes longer to look at draws more on the budget") {
+  // Two full leaf tables: what 512 entries of `step` and `bits` cost.
+  const auto cost = [](uint64_t step, uint64_t bits) {
+    FakeMemory memory;
+    TableBuilder build(memory);
+    const PhysAddr top = build.NewPage();
+    const PhysAddr middle = build.NewPage();
+    const PhysAddr leaves = build.NewPage();
+    build.Set(top, middle.value() | 3);
+    build.Set(middle, leaves.value() | 3);
+    for (uint64_t i = 0; i < 512; ++i) {
+      build.Set(PhysAddr(leaves.value() + i * 8), (0x7000000 + i * step) | bits);
+    }
+    WalkBudget budget;
+    MemorySession session(memory);
+    DiagnosticSink sink;
+    Collector collector;
+    WalkAddressSpace(SecondStage(top, 3), MakeRules(), session, sink, collector, &budget);
+    return WalkBudget::kDefault - budget.entries;
+  };
+  const uint64_t absent = cost(0x1000, 0);
+  CHECK(cost(0x1000, 3) == absent);
+  CHECK(cost(0x2000, 3) == absent + 511 * WalkBudget::kRangeCost);
+  constexpr uint64_t kReserved = uint64_t{1} << 51;
+  CHECK(cost(0x1000, kReserved | 3) == absent + 512 * WalkBudget::kVerdictCost);
 }
 
 TEST_CASE("a visitor can skip a table and end the walk") {

@@ -147,6 +147,33 @@ TEST_CASE("the same table under other permissions is another thing") {
   CHECK(got.totals.bytes_by_permission == std::array<uint64_t, 4>{0, 0x4000, 0x4000, 0x4000});
 }
 
+TEST_CASE("what is remembered of shared tables is limited, and the totals are the same") {
+  // Three links to a table that links 512 more. What a part takes grows with the watched ranges.
+  FakeMemory memory;
+  TableBuilder build(memory);
+  const PhysAddr top = build.NewPage();
+  const PhysAddr middle = build.NewPage();
+  for (uint64_t i = 0; i < 3; ++i) build.Set(PhysAddr(top.value() + i * 8), middle.value() | 3);
+  for (uint64_t i = 0; i < 512; ++i) {
+    const PhysAddr leaves = build.NewPage();
+    build.Set(PhysAddr(middle.value() + i * 8), leaves.value() | 3);
+    build.Set(leaves, 0x7000003);
+  }
+  const auto walked_again = [&](size_t watched) {
+    const Tallied got =
+        Count(SecondStage(top, 3), memory, std::vector<PhysRange>(watched, kWatched), 0);
+    CHECK(got.totals.leaves_4k == 3 * 512);
+    CHECK(got.totals.ranges == 3 * 512);
+    CHECK(got.totals.watch[0].ranges == 3 * 512);
+    CHECK_FALSE(got.sink.incomplete());
+    return got.accounting.visited / 512 - (1 + 2 + 2 * 512);
+  };
+  CHECK(walked_again(1) == 0);
+  const uint64_t again = walked_again(2000);
+  CHECK(again > 0);
+  CHECK(again < 512);
+}
+
 TEST_CASE("random shared tables: totals with memory equal totals leaf by leaf") {
   // The plain collector walks everything; few links keep it under its budget.
   std::mt19937_64 random(20240607);
