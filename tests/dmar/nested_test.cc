@@ -60,6 +60,31 @@ TEST_CASE("a nested page goes through both stages, with the permissions of both"
   CHECK(got.accounting.dead == 1);
 }
 
+TEST_CASE("the way of guest tables through the second stage draws on the budget") {
+  Guest guest;
+  const auto walk = [&guest](WalkBudget& budget, DiagnosticSink& sink) {
+    MemorySession session(guest.memory);
+    Collector collector;
+    const WalkAccounting got = WalkAddressSpace(Nested(guest.second, 3, PhysAddr(Guest::kTop), 4),
+                                                MakeRules(true), session, sink, collector, &budget);
+    CheckInvariants(got, collector);
+    return got;
+  };
+  DiagnosticSink sink;
+  WalkBudget plain;
+  walk(plain, sink);
+  CHECK_FALSE(sink.incomplete());
+  for (unsigned i = 1; i < 512; ++i) guest.Table(2, i, 0x800007);  // blocked
+  WalkBudget blocked;
+  CHECK(walk(blocked, sink).rejected == 511);
+  CHECK_FALSE(sink.incomplete());
+  CHECK(plain.entries - blocked.entries > 511 * UnitRules::kMaxLevels * WalkBudget::kPageCost);
+
+  WalkBudget half{(WalkBudget::kDefault - blocked.entries) / 2};
+  CHECK(walk(half, sink).rejected < 511);
+  CHECK(sink.incomplete("walk.budget"));
+}
+
 TEST_CASE("a large page of the guest is split by smaller ones of the host") {
   Guest guest;
   guest.Table(2, 0, 0x200087);  // IOVA 0 -> guest 2 MiB at 0x200000
