@@ -151,5 +151,28 @@ TEST_CASE("ELF: memory up to the last address, and over all of it") {
   CHECK(Ids(sink) == "");
 }
 
+TEST_CASE("ELF: bytes that are memory at many addresses have a limit") {
+  const auto open = [](uint64_t segments) {
+    ElfBuilder builder;
+    builder.AddLoad(0, PatternPage(1));
+    for (uint64_t i = 1; i < segments; ++i) builder.AddLoad(i * 0x1000, {}, 0x1000);
+    ElfImage image = builder.Build();
+    for (uint64_t i = 2; i <= segments; ++i) {
+      image.SetSegment(i, "p_offset", image.GetSegment(1, "p_offset"));
+      image.SetSegment(i, "p_filesz", 0x1000);
+    }
+    DiagnosticSink sink;
+    return OpenBytes(image.bytes, sink);
+  };
+  // 64 MiB.
+  CHECK(open(16383));
+  CHECK(open(16384));
+  const Result<Dump> more = open(16385);
+  REQUIRE_FALSE(more);
+  CHECK(more.error().message ==
+        "dump: ELF core whose segments give the 900.2 KiB of the file as more than 64 MiB of "
+        "memory");
+}
+
 }  // namespace
 }  // namespace dmaudit

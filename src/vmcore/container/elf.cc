@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -13,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/number.h"
+#include "base/text.h"
 #include "vmcore/container/elf_header.h"
 #include "vmcore/container/notes.h"
 #include "vmcore/container/segment_copies.h"
@@ -45,6 +45,25 @@ size_t MaxPieces(const ByteSource& source) {
   constexpr size_t kLeast = size_t{1} << 16;
   constexpr uint64_t kBytesEach = 8;
   return kLeast + static_cast<size_t>(source.stored_size() / kBytesEach);
+}
+
+// Several addresses can have the same bytes, and every page of them takes room in a copy of the
+// dump: 200 KB of headers describe hundreds of megabytes. In dumps that somebody wrote each byte is
+// one of memory.
+Status CheckSharing(const SegmentMap& map, const ByteSource& source, const std::string& path) {
+  constexpr uint64_t kLeast = uint64_t{64} << 20;
+  constexpr uint64_t kMostShared = 16;
+  const uint64_t most =
+      std::max(kLeast, CheckedMul(source.size(), kMostShared).value_or(UINT64_MAX));
+  uint64_t data = 0;
+  for (size_t i = 0; i < map.size() && data <= most; ++i) {
+    // The pieces are disjoint.
+    if (map[i].state == ByteState::kData) data += map[i].range.size();
+  }
+  if (data <= most) return {};
+  return Fail(ErrorCode::kLimit,
+              "{}: ELF core whose segments give the {} of the file as more than {} of memory", path,
+              HumanSize(source.size()), HumanSize(most));
 }
 
 // Adds the stretches of one segment: what the file holds, what a stream lost of that, what is cut
@@ -253,6 +272,9 @@ Result<SegmentMap> MapSegments(const ByteSource& source, const std::string& path
                 "{}: ELF core with more than {} stretches of memory, which is more than a file of "
                 "this size justifies",
                 path, pieces.limit());
+  }
+  if (const Status shared = CheckSharing(*map, source, path); !shared) {
+    return tl::unexpected(shared.error());
   }
   return *std::move(map);
 }
