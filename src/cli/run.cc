@@ -3,10 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <set>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "base/text.h"
 #include "cli/output_file.h"
@@ -20,6 +25,22 @@ Error WithFault(const Error& error, const DiagnosticSink& faults) {
   const std::string& fault = faults.diagnostics().front().message;
   if (fault.starts_with(error.message)) return error;
   return {error.code, fmt::format("{} ({})", error.message, fault)};
+}
+
+// The names of what opening a dump found damaged or missing in it.
+std::string DamageOf(const DiagnosticSink& sink) {
+  std::string names;
+  std::set<std::string_view> seen;
+  for (const Diagnostic& diagnostic : sink.diagnostics()) {
+    const std::string_view id = diagnostic.id;
+    const bool of_container =
+        std::ranges::any_of(std::array{"avml.", "elf.", "flattened.", "kdump.", "lime."},
+                            [id](std::string_view prefix) { return id.starts_with(prefix); });
+    if (!of_container || diagnostic.effect != Effect::kIncomplete) continue;
+    if (id.ends_with(".live") || id.ends_with(".erased") || !seen.insert(id).second) continue;
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", id);
+  }
+  return names;
 }
 
 }  // namespace
@@ -88,7 +109,9 @@ tl::unexpected<Error> CannotAudit(const Error& error, const Dump& dump, const Di
   std::string message;
   // Of what the user asked for, the dump is not the reason.
   if (dump.info.incomplete && error.code != ErrorCode::kUsage) {
-    message = "the dump was cut short or is marked so: ";
+    const std::string damage = DamageOf(sink);
+    message = fmt::format("the dump is not whole{}: ",
+                          damage.empty() ? "" : fmt::format(" ({})", damage));
   }
   message += error.message;
   if (error.code != ErrorCode::kUsage && error.code != ErrorCode::kUnsupported) {

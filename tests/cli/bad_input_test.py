@@ -174,7 +174,18 @@ class BadInputTest(CliTest):
         path = self.scratch() / "dump"
         path.write_bytes(WHOLE[:len(WHOLE) // 2])
         for command in ("report", "mappings", "inherit"):
-            self.cannot_run(run(command, path), path, "cut short")
+            self.cannot_run(run(command, path), path, "the dump is not whole (kdump.truncated): ")
+
+    def test_a_bit_that_a_bitmap_lacks_is_no_cut(self):
+        # Of the last page that is stored, so that no other page moves.
+        data = bytearray(WHOLE)
+        block, bitmaps = struct.unpack_from("<I", data, 428)[0], struct.unpack_from("<II", data, 432)
+        second = block * (1 + bitmaps[0]) + block * bitmaps[1] // 2
+        last = max(i for i in range(second, second + block * bitmaps[1] // 2) if data[i])
+        data[last] &= ~(1 << (data[last].bit_length() - 1))
+        path = self.scratch() / "dump"
+        path.write_bytes(data)
+        self.cannot_run(run("report", path), path, "the dump is not whole (kdump.bitmap-short): ")
 
     def test_elf_cut_anywhere_in_its_headers(self):
         load = (1, 0x1000, 0, 0, 0x1000, 0x1000)
