@@ -31,7 +31,7 @@ void AddLime(std::vector<HostileInput>& inputs) {
       {"last address 0x1001", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, 0x1001); },
        "corrupt absent absent | lime.malformed lime.live"},
       {"last address UINT64_MAX", [](Image& i) { StoreUnchecked<uint64_t>(i, 16, UINT64_MAX); },
-       "data data truncated | lime.truncated lime.live"},
+       "data data corrupt | lime.malformed lime.live"},
       {"all addresses",
        [](Image& i) {
          StoreUnchecked<uint64_t>(i, 8, 0);

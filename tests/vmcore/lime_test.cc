@@ -185,6 +185,33 @@ Result<Dump> OpenBytesAsRaw(std::vector<std::byte> bytes, uint64_t base, Diagnos
                   {.raw_base = PhysAddr(base)});
 }
 
+TEST_CASE("LiME: a range that reaches over the headers of others ends at the first") {
+  const auto image = [](uint64_t second_first) {
+    std::vector<std::byte> bytes;
+    AppendLimeRange(bytes, 0x1000, PatternPages(1, 2));
+    AppendLimeRange(bytes, second_first, PatternPages(10, 1));
+    StoreUnchecked<uint64_t>(bytes, 16, 0x1002fff);  // the end of the first range, one bit of it
+    return bytes;
+  };
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenBytes(image(0x100000), sink);
+  REQUIRE(dump);
+  CHECK(Ids(sink) == "lime.malformed lime.live");
+  CHECK(dump->info.incomplete);
+  CHECK(ReadPageAt(*dump, 0x2000).bytes == PatternPage(2));
+  CHECK(StateAt(*dump, 0x3000) == ByteState::kCorrupt);
+  CHECK(StateAt(*dump, 0x4000) == ByteState::kCorrupt);
+  CHECK(StateAt(*dump, 0x1002fff) == ByteState::kCorrupt);
+  CHECK(StateAt(*dump, 0x1003000) == ByteState::kAbsent);
+  // The memory of a machine may hold an image of its own: not of what lies behind.
+  DiagnosticSink content;
+  REQUIRE(OpenBytes(image(0x2000), content));
+  CHECK(Ids(content) == "lime.truncated lime.live");
+  DiagnosticSink border;
+  REQUIRE(OpenBytes(image(0x3000), border));
+  CHECK(Ids(border) == "lime.malformed lime.live");
+}
+
 TEST_CASE("raw: what the file does not reach is absent, and zeros are in doubt") {
   std::vector<std::byte> image = PatternPages(1, 2);
   image.resize(image.size() + 0x10);

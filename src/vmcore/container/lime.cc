@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -47,7 +48,9 @@ Result<bool> HasTail(const ByteSource& source, const StoredRange& stored) {
   return std::any_of(tail.begin(), tail.end(), [](std::byte b) { return b != std::byte{0}; });
 }
 
-void AppendPieces(const StoredRange& stored, bool has_tail, std::vector<SegmentPiece>& pieces) {
+// `missing` is the state of what the file does not have.
+void AppendPieces(const StoredRange& stored, bool has_tail, ByteState missing,
+                  std::vector<SegmentPiece>& pieces) {
   const uint64_t first = stored.range.first.value();
   const auto append = [&](uint64_t from, uint64_t to, ByteState state) {
     if (from >= to) return;
@@ -64,7 +67,7 @@ void AppendPieces(const StoredRange& stored, bool has_tail, std::vector<SegmentP
   const uint64_t data = has_tail ? present : std::min(present, stored.whole());
   append(0, data, ByteState::kData);
   append(data, present, ByteState::kExcluded);
-  append(present, size, ByteState::kTruncated);
+  append(present, size, missing);
 }
 
 // Whether what stands behind a range was a header once: the range ends where it should.
@@ -73,6 +76,25 @@ bool HasMagic(std::span<const std::byte> raw) {
   StoreUnchecked<uint32_t>(magic, 0, kLimeMagic);
   const size_t size = std::min(raw.size(), magic.size());
   return std::ranges::equal(raw.first(size), std::span(magic).first(size));
+}
+
+// Of a range that the end of the file cuts: how many of its bytes lie before what looks like the
+// header of a range behind it; nothing where there is none. One wrong bit of a range's end makes it
+// reach over all that follow. Headers come at borders of pages, as LiME pads what it writes.
+Result<std::optional<uint64_t>> FindNextHeader(const ByteSource& source,
+                                               const StoredRange& stored) {
+  // Seconds, where an image is that large.
+  constexpr uint64_t kMostSearched = uint64_t{4} << 30;
+  const uint64_t end = std::min(stored.present, kMostSearched);
+  std::array<std::byte, kLimeHeaderSize> raw{};
+  for (uint64_t skip = kPage; skip < end; skip += kPage) {
+    const Result<size_t> got = source.ReadAt(FileOffset(stored.offset + skip), raw);
+    if (!got) return tl::unexpected<Error>(got.error());
+    const Result<PhysRange> next =
+        ParseLimeHeader(std::span(raw).first(*got), kLimeMagic, kVersion);
+    if (next && next->first.value() - stored.range.first.value() >= skip) return skip;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -114,11 +136,24 @@ Result<Dump> OpenLime(std::shared_ptr<const ByteSource> source, const std::strin
     const uint64_t data = std::min(at + kLimeHeaderSize, size);
     const uint64_t present = std::min(range->size(), size - data);
     const StoredRange stored{*range, data, present};
+    if (present < range->size() && !stored.unaligned()) {
+      const Result<std::optional<uint64_t>> next = FindNextHeader(*source, stored);
+      if (!next) return Within(path, next.error());
+      if (*next) {
+        dump.info.incomplete = true;
+        AppendPieces({*range, data, **next}, true, ByteState::kCorrupt, pieces);
+        sink.Incomplete("lime.malformed",
+                        "{}: LiME image at {:#x}: range {:#x}-{:#x} reaches over the header of "
+                        "another at {:#x}: its end is wrong, and nothing from there on is read",
+                        path, at, range->first.value(), range->last.value(), data + **next);
+        break;
+      }
+    }
     const Result<bool> has_tail = HasTail(*source, stored);
     if (!has_tail) return Within(path, has_tail.error());
     before = stored;
     settled = pieces.size();
-    AppendPieces(stored, *has_tail, pieces);
+    AppendPieces(stored, *has_tail, ByteState::kTruncated, pieces);
     if (stored.unaligned()) {
       sink.Incomplete("lime.unaligned",
                       "{}: range {:#x}-{:#x} begins inside a page: LiME misplaces its bytes, not "
