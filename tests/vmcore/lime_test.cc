@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "support/faulty_source.h"
 #include "support/lime_builder.h"
 #include "vmcore/io/memory_source.h"
 
@@ -210,6 +211,23 @@ TEST_CASE("LiME: a range that reaches over the headers of others ends at the fir
   DiagnosticSink border;
   REQUIRE(OpenBytes(image(0x3000), border));
   CHECK(Ids(border) == "lime.malformed lime.live");
+}
+
+TEST_CASE("LiME: a bad sector in a range that is cut is a corrupt stretch, not the end") {
+  std::vector<std::byte> image;
+  AppendLimeRange(image, 0x1000, PatternPages(1, 4));
+  image.resize(image.size() - kTestPage);
+  const auto source = std::make_shared<FaultySource>(image);
+  source->Break(FaultySource::Fault::kFails, kLimeHeaderSize + kTestPage,
+                kLimeHeaderSize + kTestPage + 512);
+  DiagnosticSink sink;
+  const Result<Dump> dump = OpenDump(source, "dump", sink);
+  REQUIRE(dump);
+  CHECK(Ids(sink) == "lime.truncated lime.live");
+  CHECK(StateAt(*dump, 0x1000) == ByteState::kData);
+  CHECK(StateAt(*dump, 0x2000) == ByteState::kCorrupt);
+  CHECK(StateAt(*dump, 0x3000) == ByteState::kData);
+  CHECK(StateAt(*dump, 0x4000) == ByteState::kTruncated);
 }
 
 TEST_CASE("raw: what the file does not reach is absent, and zeros are in doubt") {
