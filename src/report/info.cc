@@ -58,8 +58,9 @@ void WriteTextInfo(const InfoReport& info, Output& output) {
   rows.Row("compression", info.input.compression);
   rows.Row("machine", info.input.machine);
   rows.Row("file size", HumanSize(info.input.file_size));
-  if (info.input.incomplete)
+  if (info.input.incomplete) {
     rows.Row("incomplete", "the dump is cut short or damaged, or is marked so");
+  }
   if (info.input.distilled) rows.Row("distilled", "holds only what an audit rests on");
   for (unsigned i = 0; i < kByteStateCount; ++i) {
     const uint64_t pages = info.states.pages[i];

@@ -189,29 +189,21 @@ Result<Dump> OpenDump(std::shared_ptr<const ByteSource> source, const std::strin
   return std::move(dumps->front());
 }
 
-namespace {
-
-void CollectReadFaults(const Dump& dump, DiagnosticSink& sink) {
-  for (const auto& file : dump.files) file->ReportFaults(sink);
-  dump.memory->ReportFaults(sink);
-}
-
-}  // namespace
-
-bool HasReadFaults(const Dump& dump) {
-  DiagnosticSink found;
-  CollectReadFaults(dump, found);
-  return found.incomplete();
-}
-
 void ReportReadFaults(const Dump& dump, DiagnosticSink& sink) {
   DiagnosticSink found;
-  CollectReadFaults(dump, found);
+  for (const auto& file : dump.files) file->ReportFaults(found);
+  dump.memory->ReportFaults(found);
   std::vector<const Diagnostic*> unsaid;
   for (const Diagnostic& fault : found.diagnostics()) {
     if (!sink.incomplete(fault.id)) unsaid.push_back(&fault);
   }
   for (const Diagnostic* fault : unsaid) sink.Report(fault->id, fault->effect, fault->message);
+}
+
+bool HasReadFaults(const Dump& dump) {
+  DiagnosticSink found;
+  ReportReadFaults(dump, found);
+  return found.incomplete();
 }
 
 }  // namespace dmaudit

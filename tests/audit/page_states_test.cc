@@ -26,6 +26,16 @@ std::array<uint64_t, kByteStateCount> Of(
   return pages;
 }
 
+using Ranges = std::initializer_list<std::tuple<uint64_t, uint64_t, ByteState>>;
+
+PageStates CountRanges(Ranges ranges) {
+  PageStateCounter counter(0x1000);
+  for (const auto& [first, last, state] : ranges) {
+    counter.Add({PhysAddr(first), PhysAddr(last)}, state);
+  }
+  return counter.Finish();
+}
+
 TEST_CASE("all of the address space is counted in one step") {
   ElfBuilder builder;
   builder.AddLoad(0, PatternPage(1));
@@ -56,13 +66,7 @@ TEST_CASE("a page that ranges share is counted once, by its first byte that is n
 }
 
 TEST_CASE("ranges of a page are one page, in the first state in it that is not known") {
-  const auto count = [](std::initializer_list<std::tuple<uint64_t, uint64_t, ByteState>> ranges) {
-    PageStateCounter counter(0x1000);
-    for (const auto& [first, last, state] : ranges) {
-      counter.Add({PhysAddr(first), PhysAddr(last)}, state);
-    }
-    return counter.Finish().pages;
-  };
+  const auto count = [](Ranges ranges) { return CountRanges(ranges).pages; };
   using enum ByteState;
   CHECK(count({}) == Of({}));
   CHECK(count({{0, 0x2fff, kZero}}) == Of({{kZero, 3}}));
@@ -79,13 +83,7 @@ TEST_CASE("ranges of a page are one page, in the first state in it that is not k
 }
 
 TEST_CASE("unknown pages with known bytes are counted") {
-  const auto in_part = [](std::initializer_list<std::tuple<uint64_t, uint64_t, ByteState>> ranges) {
-    PageStateCounter counter(0x1000);
-    for (const auto& [first, last, state] : ranges) {
-      counter.Add({PhysAddr(first), PhysAddr(last)}, state);
-    }
-    return counter.Finish().in_part;
-  };
+  const auto in_part = [](Ranges ranges) { return CountRanges(ranges).in_part; };
   using enum ByteState;
   CHECK(in_part({}) == 0);
   CHECK(in_part({{0, 0x1fff, kData}, {0x2000, 0x3fff, kLost}}) == 0);

@@ -103,6 +103,7 @@ Result<std::shared_ptr<const FlattenedSource>> FlattenedSource::Open(
   }
   source->SortPieces();
   source->JoinRuns();
+  source->size_ = source->runs_.back().end;
   return std::shared_ptr<const FlattenedSource>(source);
 }
 
@@ -112,7 +113,6 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
   uint64_t empty = 0;
   const auto cut = [&](std::string_view why) {
     cut_ = true;
-    for (const Piece& piece : pieces_) size_ = std::max(size_, piece.target + piece.size);
     sink.Incomplete("flattened.cut",
                     "{}: flattened stream is cut at {:#x}, after {} records: {}; what it did not "
                     "get to is unknown",
@@ -135,7 +135,6 @@ Status FlattenedSource::ReadRecords(const std::string& path, DiagnosticSink& sin
     if (target == kEndMark && size == kEndMark) {
       const Result<std::span<const std::byte>> behind = headers.Read(at + kRecordHeader);
       if (behind && !IsAllZero(*behind)) return astray("an end record, and more behind it");
-      for (const Piece& piece : pieces_) size_ = std::max(size_, piece.target + piece.size);
       return {};
     }
     if (target < 0 || size < 0 || size > kMaxRecord || size > INT64_MAX - target) {

@@ -115,12 +115,9 @@ ByteState KdumpMemory::PageStateHint(PhysAddr base) const {
   if (part == nullptr) return ByteState::kLost;
   if (frame >= part->doubtful_from) return ByteState::kCorrupt;
   const uint64_t index = pages_.stored.Rank(frame) - part->rank;
-  std::array<std::byte, KdumpDescriptor::kSize> raw{};
-  const Result<size_t> got = part->source->ReadAt(
-      FileOffset(part->descriptors.value() + index * KdumpDescriptor::kSize), raw);
-  if (!got) return ByteState::kCorrupt;
-  return *got < raw.size() ? ByteState::kTruncated
-                           : Judge(*part, index, KdumpDescriptor::Parse(raw, pages_.order)).state;
+  KdumpDescriptor descriptor;
+  const ByteState found = ReadOneDescriptor(*part, index, descriptor);
+  return found == ByteState::kData ? Judge(*part, index, descriptor).state : found;
 }
 
 KdumpMemory::Judgement KdumpMemory::Judge(const Part& part, uint64_t index,
@@ -152,6 +149,17 @@ KdumpMemory::Judgement KdumpMemory::Judge(const Part& part, uint64_t index,
   return judged;
 }
 
+ByteState KdumpMemory::ReadOneDescriptor(const Part& part, uint64_t index,
+                                         KdumpDescriptor& descriptor) const {
+  std::array<std::byte, KdumpDescriptor::kSize> raw{};
+  const Result<size_t> got = part.source->ReadAt(
+      FileOffset(part.descriptors.value() + index * KdumpDescriptor::kSize), raw);
+  if (!got) return ByteState::kCorrupt;
+  if (*got < raw.size()) return ByteState::kTruncated;
+  descriptor = KdumpDescriptor::Parse(raw, pages_.order);
+  return ByteState::kData;
+}
+
 ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context& context,
                                       KdumpDescriptor& descriptor) const {
   const uint64_t number = index / kGroup;
@@ -168,16 +176,10 @@ ByteState KdumpMemory::ReadDescriptor(const Part& part, uint64_t index, Context&
     group.index = number;
     group.part = &part;
   }
-  std::array<std::byte, KdumpDescriptor::kSize> alone{};
-  auto raw = SubSpan(group.bytes, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
-  if (!raw) {
-    // A stream that was cut may have it, and lack one before it.
-    const Result<size_t> got = part.source->ReadAt(
-        FileOffset(part.descriptors.value() + index * KdumpDescriptor::kSize), alone);
-    if (!got) return ByteState::kCorrupt;
-    if (*got < alone.size()) return ByteState::kTruncated;
-    raw = alone;
-  }
+  const auto raw =
+      SubSpan(group.bytes, index % kGroup * KdumpDescriptor::kSize, KdumpDescriptor::kSize);
+  // A stream that was cut may have it, and lack one before it.
+  if (!raw) return ReadOneDescriptor(part, index, descriptor);
   descriptor = KdumpDescriptor::Parse(*raw, pages_.order);
   return ByteState::kData;
 }

@@ -109,6 +109,9 @@ class KdumpMemory : public PhysicalMemory {
   const Part* FindPart(uint64_t frame) const;
   // Of descriptor number `index` of a part.
   Judgement Judge(const Part& part, uint64_t index, const KdumpDescriptor& descriptor) const;
+  // Gives kData, or why there is no descriptor.
+  ByteState ReadOneDescriptor(const Part& part, uint64_t index, KdumpDescriptor& descriptor) const;
+  // The same, a group of them at a time.
   ByteState ReadDescriptor(const Part& part, uint64_t index, Context& context,
                            KdumpDescriptor& descriptor) const;
 
